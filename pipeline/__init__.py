@@ -1,0 +1,25 @@
+"""Aggregated demographics, exported under a hard k-anonymity minimum and differential privacy.
+
+The stages, in the order in which data flows through them. Each takes its predecessor's type and nothing earlier::
+
+    sources       log files, customer databases, order exports   -> raw batches, in memory only
+    deidentify    pseudonyms, generalisation, reject accounting   -> Staging
+    people        one row a person, contribution bounding         -> BoundedGroups
+    release       noise, selection, consistency: drawn once       -> PrivateRelease
+    validation    Great Expectations, verdicts only               -> Verdicts
+    review        a person's decision on exactly these bytes      -> Approval
+    publication   views for audiences, bundles, signatures        -> Publication
+
+Beside the stages:
+
+    spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
+    privacy                  budget types, mechanisms, selection, consistency, accountant, and the ledger
+    sample, onboarding       a synthetic site; a first site file for sources nobody described yet
+    flow                     the stages called one after the other: what DAG tasks and the command line share
+    local                    Airflow on one machine: ``make run``
+    cli                      the command-line program ``demographics``
+
+True counts exist in ``people`` and inside one function of ``release``; contracts on imports hold that.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""From raw batches to de-identified staging: pseudonyms, generalisation, reject accounting."""

@@ -1,0 +1,158 @@
+"""De-identified staging: what is kept of a period's sources, replaced as a whole or not at all.
+
+A folder ``staging/{population}/{period}/`` holds
+
+- ``events.parquet``: ``person`` and what a person may have many of (for visitors one row a request, with all
+  dimensions; for customers one row an order, with ``product``);
+- ``persons.parquet``: for customers, one row a person with all per-person dimensions;
+- ``manifest.json``: what was read, used and rejected.
+
+``person`` is a pseudonym: 32 hexadecimal digits of an HMAC under the period's key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline import __version__, documents
+from pipeline.deidentify.accounting import Accounting
+from pipeline.documents import Document
+from pipeline.errors import StagingError
+from pipeline.periods import Period
+from pipeline.vocabulary import Population
+from pipeline.workspace import Workspace
+
+EVENTS = "events.parquet"
+PERSONS = "persons.parquet"
+MANIFEST = "manifest.json"
+
+
+class SourceCounts(Document):
+    """``Accounting`` of one source, as it is written down."""
+
+    read: int
+    used: int
+    left_out: dict[str, int]
+    rejected: dict[str, int]
+
+    @classmethod
+    def of(cls, accounting: Accounting) -> SourceCounts:
+        """Write down an accounting."""
+        return cls(
+            read=accounting.read,
+            used=accounting.used,
+            left_out=dict(accounting.left_out),
+            rejected=dict(accounting.rejected),
+        )
+
+
+class StagingManifest(Document):
+    """What a period's staging was made of. Counts of lines, never of people."""
+
+    population: Population
+    period: str
+    sources: dict[str, SourceCounts]
+    """By source: ``visitor logs``, ``customers``, ``orders``."""
+    code_version: str = Field(default=__version__)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """De-identified staging of one population in one period.
+
+    Attributes:
+        population: Who.
+        period: When.
+        folder: Holds ``events.parquet`` and for customers ``persons.parquet``.
+        manifest: What it was made of.
+    """
+
+    population: Population
+    period: Period
+    folder: Path
+    manifest: StagingManifest
+
+    @property
+    def events(self) -> Path:
+        """One row an event; may be absent for customers without orders."""
+        return self.folder / EVENTS
+
+    @property
+    def persons(self) -> Path:
+        """One row a person; absent for visitors, who are folded from events."""
+        return self.folder / PERSONS
+
+
+def load_staging(workspace: Workspace, population: Population, period: Period) -> Staging:
+    """The staging of a period.
+
+    Raises:
+        StagingError: There is none, or it is of another population or period.
+    """
+    folder = workspace.staging(population, period)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise StagingError(
+            "a period must be ingested before it is released",
+            value=f"no staging for {population} in {period}",
+            remedy=f"Run ingest_{population} for this period.",
+        )
+    manifest = documents.parse(json.loads(path.read_text("utf-8")), StagingManifest, StagingError, MANIFEST)
+    if (manifest.population, manifest.period) != (population, str(period)):
+        raise StagingError(
+            f"staging in {folder.name} must be of {population} in {period}",
+            value=f"{manifest.population} in {manifest.period}",
+            remedy="Ingest the period again.",
+        )
+    return Staging(population, period, folder, manifest)
+
+
+@contextmanager
+def replace_staging(workspace: Workspace, population: Population, period: Period) -> Iterator[Path]:
+    """Yield an empty folder to write staging into; it takes the period's place when the block ends well.
+
+    The block writes the Parquet files and calls ``write_manifest``. Where it raises, or is killed, the period's
+    earlier staging stays as it was; what a killed run left is swept by the next.
+    """
+    final = workspace.staging(population, period)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for left in final.parent.glob(f".{period}.*"):
+        shutil.rmtree(left, ignore_errors=True)
+    draft = final.parent / f".{period}.{secrets.token_hex(4)}"
+    draft.mkdir()
+    try:
+        yield draft
+        _swap(draft, final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: StagingManifest) -> None:
+    """Write the manifest, last of the folder's files, through to the disk."""
+    path = folder / MANIFEST
+    with path.open("w", encoding="utf-8") as file:
+        file.write(manifest.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(draft: Path, final: Path) -> None:
+    if not (draft / MANIFEST).is_file():
+        raise AssertionError("staging must be written with its manifest")
+    if final.exists():
+        # A folder cannot be replaced in one step: a reader in between finds none, and says so.
+        old = final.parent / f".{final.name}.{secrets.token_hex(4)}"
+        final.rename(old)
+        draft.rename(final)
+        shutil.rmtree(old)
+    else:
+        draft.rename(final)

@@ -1,0 +1,94 @@
+"""Every error the product raises on purpose.
+
+A message states the rule, the value that breaks it and the remedy, and never a person's data or a true count.
+The exit code of the command line is the class's ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DemographicsError(Exception):
+    """Base of all errors that a person can act on.
+
+    Args:
+        rule: What must hold, as a sentence without a full stop.
+        value: What was found instead. Never a record, an identifier or a true count.
+        remedy: What to do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, rule: str, *, value: object = None, remedy: str = "") -> None:
+        self.rule = rule
+        self.value = value
+        self.remedy = remedy
+        message = rule if value is None else f"{rule}, got {value}"
+        super().__init__(f"{message}. {remedy}".strip() if remedy else f"{message}.")
+
+
+class ConfigurationError(DemographicsError):
+    """A site file or a setting cannot be used."""
+
+    exit_code = 3
+
+
+class SpecificationError(ConfigurationError):
+    """A release specification is invalid."""
+
+
+class SourceError(DemographicsError):
+    """A source is missing, unreadable, or not what the site file says."""
+
+    exit_code = 4
+
+
+class RejectShareError(SourceError):
+    """More than the declared share of a source could not be used."""
+
+
+class PaymentDataError(SourceError):
+    """A source carries payment-instrument data, which may be used for paying only."""
+
+
+class StagingError(DemographicsError):
+    """Staging of a period is missing, empty, or not the one that is asked for."""
+
+    exit_code = 5
+
+
+class BudgetError(DemographicsError):
+    """A reservation would overdraw the privacy budget. Nothing was spent."""
+
+    exit_code = 6
+
+
+class LedgerError(DemographicsError):
+    """The ledger refuses: a broken chain, a missing artefact, a second draw."""
+
+    exit_code = 7
+
+
+class ChecksFailedError(DemographicsError):
+    """A validation check failed; publication stops."""
+
+    exit_code = 8
+
+
+class NotApprovedError(DemographicsError):
+    """No living approval covers exactly this candidate; publication fails closed."""
+
+    exit_code = 9
+
+
+class PublicationError(DemographicsError):
+    """A bundle cannot be written, or differs from what was published."""
+
+    exit_code = 10
+
+
+class VerificationError(DemographicsError):
+    """A bundle is not what its manifest and signature say."""
+
+    exit_code = 11

@@ -1,0 +1,1 @@
+"""Airflow on one machine: sets it up, runs the DAGs, sums up."""

@@ -1,0 +1,1 @@
+"""Looks at sources nobody described yet and writes a first site file and specifications."""

@@ -1,0 +1,1 @@
+"""Budget types, mechanisms, selection, consistency, the accountant and the ledger."""

@@ -1,0 +1,1 @@
+"""Views, bundles, signatures, reports: what recipients get."""

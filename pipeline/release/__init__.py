@@ -1,0 +1,1 @@
+"""Draws a release once. True counts end here."""

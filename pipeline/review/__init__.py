@@ -1,0 +1,1 @@
+"""A reviewer's decision, bound to the digest of what was decided."""

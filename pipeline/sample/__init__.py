@@ -1,0 +1,1 @@
+"""A synthetic site of a software vendor, for trying the product out."""

@@ -1,0 +1,281 @@
+"""The site file: which sources there are, what of them is read, and how it is generalised.
+
+Default deny: a field or column that the site file does not declare is never read.
+"""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline import documents
+from pipeline.documents import Document
+from pipeline.errors import ConfigurationError
+from pipeline.periods import PeriodKind
+from pipeline.vocabulary import (
+    COUNTRIES,
+    LANGUAGES,
+    Dimension,
+    Population,
+    closed_dimension,
+    visitor_dimensions,
+)
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Key = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SectionRule(Document):
+    """Paths of one section of the site; the first rule that matches wins."""
+
+    section: Name
+    """What pages under these paths are counted as."""
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Shell patterns over the path without its query: ``/docs/*``; ``*`` matches anything, slashes included."""
+
+
+class VisitorSource(Document):
+    """Visitor logs and how they are generalised."""
+
+    logs: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Paths or globs, relative to the site file; plain or gzip."""
+    period: PeriodKind = PeriodKind.WEEK
+    """The period in which a visitor is one person (the privacy unit)."""
+    format: Literal["combined"] = "combined"
+    """Apache and nginx combined."""
+    trailing_fields: tuple[Literal["accept_language", "-"], ...] = ()
+    """Quoted fields that the site logs after the user agent, in order; ``-`` is one that is not read."""
+    own_domains: tuple[str, ...] = ()
+    """Registered domains of the site itself; referrers from there are ``internal``."""
+    sections: tuple[SectionRule, ...] = ()
+    """Ordered rules; a path that none matches is ``other``."""
+    referrer_domains: tuple[str, ...] = ()
+    """Registered domains that may be named in a table; any other is ``other``."""
+    languages: tuple[Name, ...] = LANGUAGES
+    """Primary language subtags that may be named in a table."""
+    max_rejected_share: Share = 0.01
+    """Above this share of lines that cannot be used, ingestion stops."""
+
+
+class DatabaseSource(Document):
+    """A table or view of a database that SQLAlchemy reaches."""
+
+    kind: Literal["database"]
+    url: str
+    """SQLAlchemy address; a relative SQLite path is relative to the site file."""
+    table: str
+    """Table or view, optionally with its schema."""
+
+
+class CsvSource(Document):
+    """A delimited text file with a header line."""
+
+    kind: Literal["csv"]
+    path: str
+    """Relative to the site file."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Literal["utf-8", "latin-1"] = "utf-8"
+
+
+TableSource = Annotated[DatabaseSource | CsvSource, Field(discriminator="kind")]
+
+
+class CountryColumn(Document):
+    """A column of country names or codes, generalised to ISO 3166-1 alpha-2."""
+
+    kind: Literal["country"]
+    column: str
+    title: str = "Country"
+
+    def keys(self) -> tuple[str, ...]:
+        """The closed key set."""
+        return COUNTRIES
+
+
+class CategoryColumn(Document):
+    """A column of which only declared values are kept; anything else is ``other``."""
+
+    kind: Literal["category"]
+    column: str
+    title: str
+    values: Annotated[tuple[Key, ...], Field(min_length=1)]
+
+    def keys(self) -> tuple[str, ...]:
+        """The closed key set, without ``other`` and ``unknown``."""
+        return self.values
+
+
+class BandColumn(Document):
+    """A number (currency signs and grouping commas allowed) put into declared bands."""
+
+    kind: Literal["band"]
+    column: str
+    title: str
+    edges: Annotated[tuple[int, ...], Field(min_length=1)]
+    """Ascending; a value on an edge belongs to the band above it."""
+
+    @field_validator("edges")
+    @classmethod
+    def _ascending(cls, edges: tuple[int, ...]) -> tuple[int, ...]:
+        if any(left >= right for left, right in itertools.pairwise(edges)):
+            raise ValueError("edges must ascend")
+        return edges
+
+    def keys(self) -> tuple[str, ...]:
+        """``under 10``, ``10 to 19``, ``20 and more``."""
+        between = (f"{low} to {high - 1}" for low, high in zip(self.edges, self.edges[1:], strict=False))
+        return (f"under {self.edges[0]}", *between, f"{self.edges[-1]} and more")
+
+
+class YearColumn(Document):
+    """A date, of which the year is kept, within declared years."""
+
+    kind: Literal["year"]
+    column: str
+    title: str
+    first: Annotated[int, Field(ge=1900, le=2200)]
+    last: Annotated[int, Field(ge=1900, le=2200)]
+
+    def keys(self) -> tuple[str, ...]:
+        """One key a year, without ``other`` and ``unknown``."""
+        return tuple(str(year) for year in range(self.first, self.last + 1))
+
+
+CustomerColumn = Annotated[CountryColumn | CategoryColumn | BandColumn | YearColumn, Field(discriminator="kind")]
+
+
+class OrderSource(Document):
+    """The payment service's export of orders: what was bought, never how it was paid."""
+
+    source: TableSource
+    person: str
+    """Column that names the customer as the customer table does; becomes a pseudonym."""
+    placed: str
+    """Column with the date of the order (ISO 8601)."""
+    product: str
+    """Column with the product."""
+    products: Annotated[tuple[Key, ...], Field(min_length=1)]
+    """Products that may be named in a table; any other is ``other``."""
+    max_rejected_share: Share = 0.01
+
+
+class CustomerSource(Document):
+    """Customer records: declared columns only."""
+
+    source: TableSource
+    person: str
+    """Column that tells customers apart; becomes a pseudonym and is not stored."""
+    period: PeriodKind = PeriodKind.MONTH
+    signed_up: str | None = None
+    """Column with the date of sign-up (ISO 8601); who signed up after a period is not of it."""
+    dimensions: Annotated[dict[Name, CustomerColumn], Field(min_length=1)]
+    """Declared columns, each with its generalisation."""
+    orders: OrderSource | None = None
+    max_rejected_share: Share = 0.01
+
+
+class BudgetCap(Document):
+    """What all releases about one population may spend together over a rolling year."""
+
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+
+
+class SiteFile(Document):
+    """A company's sources."""
+
+    site: Annotated[str, Field(min_length=1, max_length=80)]
+    """Name for people to read."""
+    publisher: str = ""
+    """Who publishes, as recipients read it; the site's name if empty."""
+    contact: str = ""
+    """Where recipients turn to."""
+    synthetic: bool = False
+    """True where the data is made up; everything that is made from it then says so."""
+    time_zone: str = "UTC"
+    """In which periods begin and end."""
+    visitors: VisitorSource | None = None
+    customers: CustomerSource | None = None
+    budget: dict[Population, BudgetCap]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("time_zone must be a name of the IANA time zone database")
+        return name
+
+    @model_validator(mode="after")
+    def _has_sources(self) -> SiteFile:
+        sources = {Population.VISITORS: self.visitors, Population.CUSTOMERS: self.customers}
+        present = {population for population, source in sources.items() if source is not None}
+        if not present:
+            raise ValueError("at least one of visitors and customers must be declared")
+        if missing := sorted(present - set(self.budget)):
+            raise ValueError(f"budget must have a cap for {', '.join(missing)}")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the site's periods."""
+        return ZoneInfo(self.time_zone)
+
+    def period_kind(self, population: Population) -> PeriodKind:
+        """The length of the period in which a person of this population is one person.
+
+        Raises:
+            ConfigurationError: The site has no such population.
+        """
+        return self._source(population).period
+
+    def dimensions(self, population: Population) -> dict[str, Dimension]:
+        """What this population can be told apart by, by name.
+
+        Raises:
+            ConfigurationError: The site has no such population.
+        """
+        self._source(population)
+        return self._visitor_dimensions if population is Population.VISITORS else self._customer_dimensions
+
+    def _source(self, population: Population) -> VisitorSource | CustomerSource:
+        source = self.visitors if population is Population.VISITORS else self.customers
+        if source is None:
+            raise ConfigurationError(
+                f"the site file must declare {population} to count them",
+                remedy=f"Add a section '{population}' to the site file.",
+            )
+        return source
+
+    @cached_property
+    def _visitor_dimensions(self) -> dict[str, Dimension]:
+        visitors = self.visitors
+        assert visitors is not None
+        sections = tuple(rule.section for rule in visitors.sections)
+        return visitor_dimensions(sections, visitors.referrer_domains, visitors.languages)
+
+    @cached_property
+    def _customer_dimensions(self) -> dict[str, Dimension]:
+        customers = self.customers
+        assert customers is not None
+        found = {
+            name: closed_dimension(name, column.title, column.keys(), per_person=True)
+            for name, column in customers.dimensions.items()
+        }
+        if customers.orders is not None:
+            found["product"] = closed_dimension("product", "Product", customers.orders.products, per_person=False)
+        return found
+
+
+def load_site(path: Path) -> SiteFile:
+    """Read a site file.
+
+    Raises:
+        ConfigurationError: It is missing or breaks a rule; every broken rule is named.
+    """
+    return documents.load(path, SiteFile, ConfigurationError)

@@ -1,0 +1,236 @@
+"""Release specifications: what is counted, for whom, under which bounds, in which period, for what purpose.
+
+One YAML file a release, which a privacy reviewer can read. It is validated when loaded, and against the site that it
+is run on (``bind``), so that a release that loads can be drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline import documents
+from pipeline.documents import Document
+from pipeline.errors import DemographicsError, SpecificationError
+from pipeline.periods import PeriodKind
+from pipeline.privacy.budget import Delta, Epsilon, K
+from pipeline.site import Name, SiteFile
+from pipeline.vocabulary import UNIT_NAMES, Audience, Dimension, Population
+
+
+class PrivacyParameters(Document):
+    """What the whole release may tell about one person in one period."""
+
+    epsilon: float
+    """Privacy loss of the whole release, shared out over its tables."""
+    delta: float
+    """Probability with which the guarantee of epsilon may fail, for the whole release."""
+    k: int
+    """No group of fewer distinct people is ever released."""
+
+    @model_validator(mode="after")
+    def _types_hold(self) -> PrivacyParameters:
+        try:
+            Epsilon.of(self.epsilon), Delta.of(self.delta), K(self.k)
+        except DemographicsError as failure:
+            raise ValueError(str(failure)) from None
+        return self
+
+
+class TableSpecification(Document):
+    """Distinct people by one or more dimensions."""
+
+    name: Name
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
+    """In drilling order: each parent's rows add up to the parent's row."""
+    max_groups: Annotated[int, Field(ge=1, le=100)] | None = None
+    """In how many groups one person may count (l0). For dimensions of which a person may have many; a person
+    who is in more is counted in a keyed random choice of this many."""
+
+    @field_validator("dimensions")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError("a dimension may stand in a table once only")
+        return names
+
+
+class ReleaseSpecification(Document):
+    """One release: tables over the people of one population, drawn together."""
+
+    release: Name
+    title: Annotated[str, Field(min_length=1, max_length=120)]
+    description: Annotated[str, Field(min_length=1)]
+    owner: Annotated[str, Field(min_length=1)]
+    """The team that answers for the release."""
+    purpose: Annotated[str, Field(min_length=1)]
+    """Why it is made, in the words of the privacy notice."""
+    population: Population
+    period: PeriodKind
+    privacy: PrivacyParameters
+    tables: Annotated[tuple[TableSpecification, ...], Field(min_length=1)]
+    audiences: Annotated[dict[Audience, tuple[Name, ...]], Field(min_length=1)]
+    """Which tables each audience receives."""
+    review: Literal["every release"] = "every release"
+    """When a privacy reviewer must decide."""
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> ReleaseSpecification:
+        names = [table.name for table in self.tables]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"table names must differ, repeated: {', '.join(repeated)}")
+        for audience, tables in self.audiences.items():
+            if unknown := sorted(set(tables) - set(names)):
+                raise ValueError(f"audience {audience} names tables that do not exist: {', '.join(unknown)}")
+            if not tables:
+                raise ValueError(f"audience {audience} must receive at least one table")
+        return self
+
+    @property
+    def unit(self) -> str:
+        """The privacy unit in words: ``one visitor in one week``."""
+        return f"one {UNIT_NAMES[self.population]} in one {self.period}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the canonical form: comments and layout of the YAML do not count."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class BoundTable:
+    """A table whose dimensions are known.
+
+    Attributes:
+        name: Of the table.
+        title: For people to read.
+        dimensions: In drilling order.
+        max_groups: l0; 1 for tables over what a person has one of.
+    """
+
+    name: str
+    title: str
+    dimensions: tuple[Dimension, ...]
+    max_groups: int
+
+    @property
+    def per_person(self) -> bool:
+        """Whether a person is in one group only, by construction."""
+        return all(dimension.per_person for dimension in self.dimensions)
+
+
+@dataclass(frozen=True)
+class BoundSpecification:
+    """A specification that fits the site it will be run on.
+
+    ``epsilon`` is apart from the specification because tests of exactness set it to infinity.
+    """
+
+    specification: ReleaseSpecification
+    site: SiteFile
+    tables: tuple[BoundTable, ...]
+    epsilon: Epsilon
+    delta: Delta
+    k: K
+
+
+def load_specification(path: Path) -> ReleaseSpecification:
+    """Read one specification; its file is named as the release.
+
+    Raises:
+        SpecificationError: It is missing or breaks a rule; every broken rule is named.
+    """
+    specification = documents.load(path, ReleaseSpecification, SpecificationError)
+    if path.stem != specification.release:
+        raise SpecificationError(
+            f"a specification's file must be named as its release, {specification.release}.yaml",
+            value=path.name,
+            remedy="Rename the file or the release.",
+        )
+    return specification
+
+
+def load_specifications(folder: Path) -> tuple[ReleaseSpecification, ...]:
+    """All specifications of a folder, by name.
+
+    Raises:
+        SpecificationError: There is none, or one is invalid.
+    """
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise SpecificationError(
+            "a folder of specifications must hold at least one .yaml file", value=folder, remedy="Write one."
+        )
+    return tuple(load_specification(path) for path in paths)
+
+
+def bind(specification: ReleaseSpecification, site: SiteFile) -> BoundSpecification:
+    """Check a specification against the site and resolve its dimensions.
+
+    Raises:
+        SpecificationError: A dimension the site does not offer, another period than the population's,
+            bounds missing or without effect, or a budget beyond the population's cap.
+        ConfigurationError: The site has no such population.
+    """
+    known = site.dimensions(specification.population)
+    period = site.period_kind(specification.population)
+    if specification.period is not period:
+        raise SpecificationError(
+            f"the period must be the one in which {specification.population} are told apart, {period}",
+            value=f"period={specification.period}",
+            remedy=f"Set period to {period}.",
+        )
+    bound = BoundSpecification(
+        specification,
+        site,
+        tuple(_bind_table(table, known) for table in specification.tables),
+        Epsilon.of(specification.privacy.epsilon),
+        Delta.of(specification.privacy.delta),
+        K(specification.privacy.k),
+    )
+    _check_cap(bound)
+    return bound
+
+
+def _bind_table(table: TableSpecification, known: dict[str, Dimension]) -> BoundTable:
+    if unknown := [name for name in table.dimensions if name not in known]:
+        raise SpecificationError(
+            f"table {table.name}: a dimension must be one that the site offers",
+            value=", ".join(unknown),
+            remedy=f"Use some of: {', '.join(sorted(known))}.",
+        )
+    dimensions = tuple(known[name] for name in table.dimensions)
+    many = [dimension.name for dimension in dimensions if not dimension.per_person]
+    if many and table.max_groups is None:
+        raise SpecificationError(
+            f"table {table.name}: max_groups must be set where a person may have many of a dimension",
+            value=f"no max_groups with {', '.join(many)}",
+            remedy="Set max_groups, 3 for example: a person counts in so many groups at most.",
+        )
+    if not many and table.max_groups not in (None, 1):
+        raise SpecificationError(
+            f"table {table.name}: max_groups must be left out where a person is in one group only",
+            value=f"max_groups={table.max_groups}",
+            remedy="Remove max_groups.",
+        )
+    return BoundTable(table.name, table.title, dimensions, table.max_groups or 1)
+
+
+def _check_cap(bound: BoundSpecification) -> None:
+    population = bound.specification.population
+    cap = bound.site.budget[population]
+    if bound.epsilon.value > cap.epsilon or bound.delta.value > cap.delta:
+        raise SpecificationError(
+            f"one release may not ask for more than the yearly cap for {population}, "
+            f"epsilon={cap.epsilon:g} and delta={cap.delta:.3g}",
+            value=f"epsilon={bound.epsilon} and delta={bound.delta}",
+            remedy="Lower the release's parameters; the cap stands in the site file.",
+        )

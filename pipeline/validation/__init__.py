@@ -1,0 +1,1 @@
+"""Runs the suites under expectations/ and keeps verdicts, never values."""

@@ -1,0 +1,104 @@
+"""The words a release may be made of: populations, audiences, dimensions and their closed key sets.
+
+A key set is public knowledge (a list of countries, of browser families): which of its keys a release lists says
+nothing about anybody, only the numbers beside them do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pycountry
+
+UNKNOWN = "unknown"
+OTHER = "other"
+NONE = "none"
+
+
+class Population(StrEnum):
+    """Who is counted."""
+
+    VISITORS = "visitors"
+    CUSTOMERS = "customers"
+
+
+class Audience(StrEnum):
+    """To whom the privacy notice lets aggregates be given."""
+
+    PARTNER = "partner"
+    AFFILIATE = "affiliate"
+    RESELLER = "reseller"
+    ADVERTISER = "advertiser"
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing by which people can be told apart in a table.
+
+    Attributes:
+        name: Column name in staging and in tables.
+        title: For people to read.
+        per_person: True where a person has one value a period (one row a person); False where a person
+            may have many (pages, products), so that a table needs ``max_groups``.
+        keys: The closed, public list of values.
+    """
+
+    name: str
+    title: str
+    per_person: bool
+    keys: tuple[str, ...]
+
+
+COUNTRIES = (*sorted(country.alpha_2 for country in pycountry.countries), UNKNOWN)
+OPERATING_SYSTEMS = ("Android", "ChromeOS", "Linux", "Windows", "iOS", "macOS", OTHER, UNKNOWN)
+BROWSERS = ("Chrome", "Edge", "Firefox", "Opera", "Safari", "Samsung Internet", OTHER, UNKNOWN)
+# Primary language subtags that are offered unless the site file names others (ISO 639-1).
+LANGUAGES = (
+    "ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id",
+    "it", "ja", "ko", "lt", "lv", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr", "uk",
+    "vi", "zh", OTHER, UNKNOWN,
+)  # fmt: skip
+REFERRER_CLASSES = ("direct", "internal", "search", "social", "mail", "campaign", "site")
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+HOURS = tuple(f"{hour:02d}" for hour in range(24))
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+AUDIENCE_TITLES = {
+    Audience.PARTNER: "partners",
+    Audience.AFFILIATE: "affiliates",
+    Audience.RESELLER: "resellers",
+    Audience.ADVERTISER: "advertisers",
+}
+UNIT_NAMES = {Population.VISITORS: "visitor", Population.CUSTOMERS: "customer"}
+
+
+def visitor_dimensions(
+    sections: tuple[str, ...], referrer_domains: tuple[str, ...], languages: tuple[str, ...] = LANGUAGES
+) -> dict[str, Dimension]:
+    """Dimensions of visitors; sections, domains and languages are the site's own closed lists."""
+    return _by_name(
+        Dimension("country", "Country", True, COUNTRIES),
+        Dimension("operating_system", "Operating system", True, OPERATING_SYSTEMS),
+        Dimension("browser", "Browser", True, BROWSERS),
+        Dimension("language", "Browser language", True, _closed(languages)),
+        Dimension("referrer_class", "How they arrived", True, REFERRER_CLASSES),
+        Dimension("referrer_domain", "Referring site", False, (*dict.fromkeys(referrer_domains), OTHER, NONE)),
+        Dimension("section", "Section of the site", False, (*dict.fromkeys(sections), OTHER)),
+        Dimension("status_class", "Status of the answer", False, STATUS_CLASSES),
+        Dimension("hour", "Hour of the day", False, HOURS),
+        Dimension("weekday", "Day of the week", False, WEEKDAYS),
+    )
+
+
+def closed_dimension(name: str, title: str, keys: tuple[str, ...], *, per_person: bool) -> Dimension:
+    """A site's own dimension over a declared list; what is not on the list is ``other`` or ``unknown``."""
+    return Dimension(name, title, per_person, _closed(keys))
+
+
+def _closed(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*keys, OTHER, UNKNOWN)))
+
+
+def _by_name(*dimensions: Dimension) -> dict[str, Dimension]:
+    return {dimension.name: dimension for dimension in dimensions}

@@ -1,0 +1,93 @@
+"""Where things lie: one folder a site, with a room for each stage."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigurationError
+from pipeline.periods import Period
+from pipeline.vocabulary import Audience, Population
+
+HOME_VARIABLE = "DEMOGRAPHICS_HOME"
+RELEASES_VARIABLE = "DEMOGRAPHICS_RELEASES"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one site.
+
+    Attributes:
+        home: The folder; every path below is inside it.
+    """
+
+    home: Path
+
+    @classmethod
+    def from_environment(cls) -> Workspace:
+        """The workspace that ``DEMOGRAPHICS_HOME`` names.
+
+        Raises:
+            ConfigurationError: It is not set or is no folder.
+        """
+        named = os.environ.get(HOME_VARIABLE, "")
+        if not named or not Path(named).is_dir():
+            raise ConfigurationError(
+                f"{HOME_VARIABLE} must name the folder of a site",
+                value=repr(named),
+                remedy="Set it, or give --home.",
+            )
+        return cls(Path(named).resolve())
+
+    @property
+    def site_file(self) -> Path:
+        """The site file."""
+        return self.home / "site.yaml"
+
+    @property
+    def releases(self) -> Path:
+        """Release specifications, one YAML file each: ``DEMOGRAPHICS_RELEASES``, or the site's own."""
+        named = os.environ.get(RELEASES_VARIABLE, "")
+        return Path(named).resolve() if named else self.home / "releases"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's SQLite database."""
+        return self.home / "ledger.db"
+
+    @property
+    def signing_keys(self) -> Path:
+        """The publisher's key pair: ``minisign.key`` (0600) and ``minisign.pub``."""
+        return self.home / "keys" / "signing"
+
+    @property
+    def published(self) -> Path:
+        """What recipients can read: ``{audience}/{product}/{period}/r{N}/``."""
+        return self.home / "published"
+
+    @property
+    def data_docs(self) -> Path:
+        """Great Expectations' pages."""
+        return self.home / "data_docs"
+
+    @property
+    def airflow(self) -> Path:
+        """``AIRFLOW_HOME``."""
+        return self.home / "airflow"
+
+    def staging(self, population: Population, period: Period) -> Path:
+        """Staging of one period: ``part-*.parquet`` and ``manifest.json``."""
+        return self.home / "staging" / population / str(period)
+
+    def period_key(self, population: Population, period: Period) -> Path:
+        """The key of the period's pseudonyms (0600)."""
+        return self.home / "keys" / population / f"{period}.key"
+
+    def report(self, release: str, period: str, revision: int) -> Path:
+        """The reviewer's report of one release."""
+        return self.home / "reports" / release / period / f"r{revision}" / "report.html"
+
+    def bundle(self, audience: Audience, product: str, period: str, revision: int) -> Path:
+        """One audience's bundle."""
+        return self.published / audience / product / period / f"r{revision}"
