@@ -24,6 +24,18 @@ from pipeline.site import Name, SiteFile
 from pipeline.vocabulary import UNIT_NAMES, Audience, Dimension, Population
 
 
+@dataclass(frozen=True, order=True)
+class ReleaseKey:
+    """What makes a release one: its name, its period and its revision, 1 for the first."""
+
+    release: str
+    period: str
+    revision: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.release}/{self.period}/r{self.revision}"
+
+
 class PrivacyParameters(Document):
     """What the whole release may tell about one person in one period."""
 

@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import LedgerError
+from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience, Population
 
 # What stands in a dimension of a row that speaks of all, or of all that are not listed.
@@ -35,21 +36,11 @@ ROW_COLUMNS: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, order=True)
-class ReleaseKey:
-    """What makes a release one: its name, its period and its revision, 1 for the first."""
-
-    release: str
-    period: str
-    revision: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.release}/{self.period}/r{self.revision}"
-
-
 class LevelFacts(Document):
     """How the counts of one level were made; a level is one grouping, drawn once, shared by tables."""
 
+    table: str = ""
+    """Empty where tables over people share the level; otherwise the table that has it alone."""
     dimensions: tuple[str, ...]
     """Empty for the total."""
     max_groups: int

@@ -1,0 +1,165 @@
+"""From staging to bounded groups, in SQL, in buckets of people.
+
+People first: attributes of a person are folded to one value a person, so that a table over them counts everybody
+once. Where a person may be in many groups, at most max_groups of them are kept, chosen by a keyed hash: everybody's
+choice is their own and does not depend on who else is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from pipeline.deidentify.pseudonyms import PeriodKey
+from pipeline.deidentify.staging import Staging
+from pipeline.people.engine import connect
+from pipeline.people.groups import BoundedGroups
+from pipeline.privacy.levels import LevelKey, level_keys
+from pipeline.progress import Progress, silent
+from pipeline.spec import BoundSpecification, BoundTable
+from pipeline.vocabulary import UNKNOWN
+
+# Rows of staging a bucket of people may have; a person is in one bucket, so buckets add up.
+ROWS_A_BUCKET = 5_000_000
+_PERSON_DIGITS = 8  # leading hexadecimal digits of the pseudonym that choose the bucket: uniform by construction
+
+
+def bounded_groups(
+    bound: BoundSpecification, staging: Staging, key: PeriodKey, spill: Path, progress: Progress = silent
+) -> BoundedGroups:
+    """Fold, bound and group one period's staging.
+
+    Args:
+        bound: What is counted.
+        staging: Of the population and period.
+        key: Of the period; the choice of groups is keyed with a secret derived from it for this release.
+        spill: Folder for the engine's temporary files.
+        progress: Told after each bucket.
+
+    Returns:
+        All levels of the specification, exact counts.
+    """
+    secret = key.derive(f"bounding/{bound.specification.release}/{staging.period}").hex()
+    with connect(spill) as connection:
+        connection.execute("SET VARIABLE bounding_secret = ?", [secret])
+        buckets = _buckets(connection, staging)
+        parts: dict[LevelKey, list[pd.DataFrame]] = {}
+        for number in range(buckets):
+            progress("counting people", number, buckets)
+            _fold(connection, bound, staging, f"({_bucket(buckets)}) = {number}")
+            for level, frame in _levels(connection, bound):
+                parts.setdefault(level, []).append(frame)
+    progress("counting people", buckets, buckets)
+    levels = {level: _add(frames, level.dimensions) for level, frames in parts.items()}
+    return BoundedGroups(staging.population, staging.period, levels)
+
+
+def _buckets(connection: duckdb.DuckDBPyConnection, staging: Staging) -> int:
+    rows = 0
+    for path in (staging.events, staging.persons):
+        if path.exists():
+            found = connection.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchone()
+            rows = max(rows, found[0] if found else 0)
+    return rows // ROWS_A_BUCKET + 1
+
+
+def _bucket(buckets: int) -> str:
+    return f"CAST('0x' || left(person, {_PERSON_DIGITS}) AS BIGINT) % {buckets}"
+
+
+def _fold(connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, staging: Staging, where: str) -> None:
+    """Make ``people``, one row a person with every per-person dimension in use, and ``events`` of one bucket."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW bucket_events AS {_source(staging.events, where)}")
+    dimensions = sorted({d.name for table in bound.tables for d in table.dimensions if d.per_person})
+    if staging.persons.exists():
+        chosen = ", ".join(["person", *(f"coalesce({name}, '{UNKNOWN}') AS {name}" for name in dimensions)])
+        sql = f"SELECT {chosen} FROM ({_source(staging.persons, where)})"
+    else:
+        sql = _fold_events(dimensions)
+    # people: person (unique) -> one value of each dimension
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE people AS {sql}")
+
+
+def _source(path: Path, where: str) -> str:
+    if not path.exists():
+        return "SELECT NULL::VARCHAR AS person WHERE false"
+    quoted = str(path).replace("'", "''")
+    return f"SELECT * FROM read_parquet('{quoted}') WHERE {where}"
+
+
+def _fold_events(dimensions: Sequence[str]) -> str:
+    """The value that most of a person's events have; of equals the first by alphabet, so that a re-run agrees."""
+    folded = "SELECT DISTINCT person FROM bucket_events"
+    for name in dimensions:
+        tallies = f"SELECT person, {name} AS value, count(*) AS n FROM bucket_events GROUP BY person, {name}"
+        most = f"{tallies} QUALIFY n = max(n) OVER (PARTITION BY person)"
+        ranked = f"SELECT person, min(value) AS {name} FROM ({most}) GROUP BY person"
+        folded = f"SELECT * FROM ({folded}) JOIN ({ranked}) USING (person)"
+    return folded
+
+
+def _levels(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> Iterator[tuple[LevelKey, pd.DataFrame]]:
+    seen: set[LevelKey] = set()
+    for table in bound.tables:
+        missing = [level for level in level_keys(table) if level not in seen]
+        if missing and not table.per_person:
+            _keep_bounded(connection, table)
+        for level in missing:
+            seen.add(level)
+            yield level, _count(connection, level, "people" if table.per_person else "memberships")
+
+
+def _keep_bounded(connection: duckdb.DuckDBPyConnection, table: BoundTable) -> None:
+    """Make ``memberships``, the (person, group) pairs that count: at most max_groups a person.
+
+    People under the bound pass as they are; only the others are ranked, by a keyed hash of person and group.
+    """
+    names = ", ".join(dimension.name for dimension in table.dimensions)
+    pairs = "bucket_events" if _only_events(table) else "bucket_events JOIN people USING (person)"
+    columns = ", ".join(
+        f"{'people' if d.per_person and not _only_events(table) else 'bucket_events'}.{d.name}"
+        for d in table.dimensions
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE pairs AS SELECT DISTINCT person, {columns} FROM {pairs}")
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE memberships AS
+        WITH crowded AS (SELECT person FROM pairs GROUP BY person HAVING count(*) > $bound),
+        ranked AS (
+            SELECT pairs.*, row_number() OVER (
+                PARTITION BY person
+                ORDER BY sha256(concat_ws(chr(31), getvariable('bounding_secret'), person, {names}))
+            ) AS rank
+            FROM pairs SEMI JOIN crowded USING (person)
+        )
+        SELECT person, {names} FROM pairs ANTI JOIN crowded USING (person)
+        UNION ALL
+        SELECT person, {names} FROM ranked WHERE rank <= $bound
+        """,
+        {"bound": table.max_groups},
+    )
+
+
+def _only_events(table: BoundTable) -> bool:
+    return not any(dimension.per_person for dimension in table.dimensions)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, level: LevelKey, source: str) -> pd.DataFrame:
+    names = ", ".join(level.dimensions)
+    # group -> distinct people, contributions
+    distinct = "count(*)" if source == "people" else "count(DISTINCT person)"
+    select = f"SELECT {names + ', ' if names else ''}{distinct} AS people, count(*) AS contributions FROM {source}"
+    return connection.execute(f"{select} GROUP BY {names}" if names else select).df()
+
+
+def _add(frames: list[pd.DataFrame], dimensions: tuple[str, ...]) -> pd.DataFrame:
+    """Buckets hold different people, so their counts add up; rows in the order of their keys."""
+    together = pd.concat(frames, ignore_index=True)
+    if not dimensions:
+        return together.sum().to_frame().T.astype("int64")
+    return together.groupby(list(dimensions), as_index=False, sort=True).sum()

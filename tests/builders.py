@@ -1,0 +1,86 @@
+"""Makes small sites, specifications and staging for tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from pipeline.deidentify.accounting import Accounting
+from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.periods import Period
+from pipeline.vocabulary import Population
+
+WEEK = Period.parse("2026-W41")
+SECTIONS = ("home", "docs", "download", "blog")
+EVENT_DEFAULTS = {
+    "country": "DE",
+    "operating_system": "Windows",
+    "browser": "Firefox",
+    "language": "de",
+    "referrer_class": "direct",
+    "referrer_domain": "none",
+    "section": "home",
+    "status_class": "2xx",
+    "hour": "10",
+    "weekday": "Mon",
+}
+
+
+def site_document() -> dict[str, Any]:
+    return {
+        "site": "Test site",
+        "visitors": {
+            "logs": ["access.log"],
+            "sections": [{"section": name, "paths": [f"/{name}/*"]} for name in SECTIONS],
+            "referrer_domains": ["google.com"],
+        },
+        "budget": {"visitors": {"epsilon": 30, "delta": 1e-5}},
+    }
+
+
+def specification_document(**changes: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "release": "weekly",
+        "title": "Weekly visitors",
+        "description": "Visitors of one week.",
+        "owner": "Analytics",
+        "purpose": "aggregated demographics",
+        "population": "visitors",
+        "period": "week",
+        "privacy": {"epsilon": 1, "delta": 1e-7, "k": 50},
+        "tables": [
+            {"name": "by_country", "title": "By country", "dimensions": ["country"]},
+            {
+                "name": "by_country_and_system",
+                "title": "By country and system",
+                "dimensions": ["country", "operating_system"],
+            },
+            {"name": "by_section", "title": "By section", "dimensions": ["section"], "max_groups": 2},
+        ],
+        "audiences": {"partner": ["by_country", "by_country_and_system", "by_section"], "reseller": ["by_country"]},
+    }
+    return document | changes
+
+
+def pseudonym(number: int) -> str:
+    """A person of a test, as staging names people."""
+    return hashlib.sha256(f"person {number}".encode()).hexdigest()[:32]
+
+
+def write_visitors(folder: Path, events: pd.DataFrame, period: Period = WEEK) -> Staging:
+    """Staging of visitors from a frame of events, whose missing columns get a default."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame = events.assign(**{name: value for name, value in EVENT_DEFAULTS.items() if name not in events})
+    duckdb.from_df(frame).write_parquet(str(folder / "events.parquet"))
+    counts = SourceCounts.of(Accounting(len(frame), len(frame)))
+    manifest = StagingManifest(population=Population.VISITORS, period=str(period), sources={"visitor logs": counts})
+    (folder / "manifest.json").write_text(manifest.model_dump_json(), "utf-8")
+    return Staging(Population.VISITORS, period, folder, manifest)
+
+
+StagingOf = Callable[[Iterable[Mapping[str, Any]]], Staging]

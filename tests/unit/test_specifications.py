@@ -1,0 +1,122 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ConfigurationError, SpecificationError
+from pipeline.site import SiteFile, load_site
+from pipeline.spec import ReleaseSpecification, bind, load_specification, load_specifications
+from tests.builders import site_document, specification_document
+
+
+def write(folder: Path, document: object, name: str = "weekly.yaml") -> Path:
+    path = folder / name
+    path.write_text(yaml.safe_dump(document), "utf-8")
+    return path
+
+
+def table(**changes: Any) -> list[dict[str, Any]]:
+    return [{"name": "by_country", "title": "By country", "dimensions": ["country"]} | changes]
+
+
+def test_a_valid_specification_loads_and_binds(tmp_path: Path, site: SiteFile) -> None:
+    bound = bind(load_specification(write(tmp_path, specification_document())), site)
+    assert [one.max_groups for one in bound.tables] == [1, 1, 2]
+    assert bound.specification.unit == "one visitor in one week"
+
+
+def test_its_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
+    document = specification_document()
+    path = write(tmp_path, document)
+    first = load_specification(path).sha256
+    path.write_text("# a comment\n" + yaml.safe_dump(document, sort_keys=True, indent=8), "utf-8")
+    assert load_specification(path).sha256 == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"privacy": {"epsilon": 0, "delta": 1e-7, "k": 50}}, "epsilon must be a positive, finite number"),
+        ({"privacy": {"epsilon": -1, "delta": 1e-7, "k": 50}}, "epsilon must be a positive"),
+        ({"privacy": {"epsilon": float("nan"), "delta": 1e-7, "k": 50}}, "epsilon must be a positive"),
+        ({"privacy": {"epsilon": float("inf"), "delta": 1e-7, "k": 50}}, "epsilon must be a positive"),
+        ({"privacy": {"epsilon": 1, "delta": 0, "k": 50}}, "delta must lie strictly between 0 and 1"),
+        ({"privacy": {"epsilon": 1, "delta": 1.5, "k": 50}}, "delta must lie strictly between 0 and 1"),
+        ({"privacy": {"epsilon": 1, "delta": 1e-7, "k": 1}}, "k must be a whole number from 2"),
+        ({"privacy": {"epsilon": 1, "delta": 1e-7, "k": 2.5}}, "privacy.k"),
+        ({"audiences": {"press": ["by_country"]}}, "'press'|partner"),
+        ({"audiences": {"partner": ["by_planet"]}}, "names tables that do not exist: by_planet"),
+        ({"audiences": {}}, "audiences"),
+        ({"population": "employees"}, "population"),
+        ({"tables": []}, "tables"),
+        ({"tables": table() + table()}, "repeated: by_country"),
+        ({"tables": table(dimensions=["country", "country"])}, "once only"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_each_broken_rule_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecificationError, match=message):
+        load_specification(write(tmp_path, specification_document(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tables": table(dimensions=["planet"])}, "got planet. Use some of: browser, country"),
+        ({"tables": table(dimensions=["section"])}, "max_groups must be set"),
+        ({"tables": table(max_groups=3)}, "max_groups must be left out"),
+        ({"period": "month"}, "got period=month. Set period to week"),
+        ({"privacy": {"epsilon": 31, "delta": 1e-7, "k": 50}}, "yearly cap for visitors"),
+        ({"privacy": {"epsilon": 1, "delta": 1e-4, "k": 50}}, "yearly cap for visitors"),
+        ({"population": "customers"}, "must declare customers"),
+    ],
+)
+def test_what_does_not_fit_the_site_is_refused(changes: dict[str, Any], message: str, site: SiteFile) -> None:
+    document = specification_document(audiences={"partner": ["by_country"]}) | changes
+    with pytest.raises(ConfigurationError, match=message):
+        bind(ReleaseSpecification.model_validate(document), site)
+
+
+def test_several_broken_rules_are_told_at_once(tmp_path: Path) -> None:
+    document = specification_document(period="year", population="employees")
+    with pytest.raises(SpecificationError, match=r"breaks 2 rule\(s\).*population.*period"):
+        load_specification(write(tmp_path, document))
+
+
+@pytest.mark.parametrize("content", ["tables: [", "- a\n- b\n", "", "release: *unknown"])
+def test_what_is_no_mapping_in_yaml_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "weekly.yaml"
+    path.write_text(content, "utf-8")
+    with pytest.raises(SpecificationError, match=r"weekly\.yaml must"):
+        load_specification(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match="FileNotFoundError"):
+        load_specification(tmp_path / "weekly.yaml")
+
+
+def test_a_file_is_named_as_its_release(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match=r"weekly\.yaml, got other\.yaml"):
+        load_specification(write(tmp_path, specification_document(), "other.yaml"))
+
+
+def test_a_folder_without_specifications_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecificationError, match="at least one"):
+        load_specifications(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time_zone": "Mars/Olympus"}, "IANA"),
+        ({"budget": {}}, "cap for visitors"),
+        ({"visitors": None}, "at least one of visitors and customers"),
+        ({"budget": {"visitors": {"epsilon": 0, "delta": 1e-5}}}, "greater than 0"),
+        ({"cookies": True}, "cookies"),
+    ],
+)
+def test_a_broken_site_file_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_site(write(tmp_path, site_document() | changes, "site.yaml"))
