@@ -1,0 +1,101 @@
+"""The sample's site file, with the comments that an engineer would want in one."""
+
+from __future__ import annotations
+
+SITE_FILE = """\
+# A SYNTHETIC SITE, made by `demographics sample`. Nobody in it exists; every name, address and order is invented.
+#
+# A site file says which sources there are, what of them is read, and how that is generalised. What it does not
+# declare is never read: of the columns of a table, for example, only those that are named below.
+
+site: Example Software (synthetic sample)
+publisher: Example Software
+contact: privacy@example.com
+synthetic: true # whatever is made from these sources says so
+time_zone: UTC # where days, weeks and months begin
+
+# What all releases about one population may tell about one person over a rolling year, together. A release that would
+# go beyond is refused before any noise is drawn.
+budget:
+  visitors: {epsilon: 30, delta: 1.0e-4}
+  customers: {epsilon: 30, delta: 1.0e-4}
+
+visitors:
+  period: week # a visitor of one week cannot be told to be the visitor of another
+  logs: ["sources/logs/access.log*"] # rotated, plain or gzip
+  format: combined
+  trailing_fields: [accept_language] # logged after the user agent
+  own_domains: [example.com]
+  max_rejected_share: 0.01 # ingestion stops if more of the lines cannot be used
+
+  # The first rule that matches a path wins; what none matches is counted as other.
+  sections:
+    - {section: home, paths: ["/", "/index.html"]}
+    - {section: product, paths: ["/product/*"]}
+    - {section: pricing, paths: ["/pricing", "/pricing/*"]}
+    - {section: docs, paths: ["/docs/*"]}
+    - {section: download, paths: ["/download/*"]}
+    - {section: blog, paths: ["/blog/*"]}
+    - {section: support, paths: ["/support/*"]}
+    - {section: account, paths: ["/account/*"]}
+    - {section: store, paths: ["/store/*"]}
+
+  # Sites that a table may name; any other is counted as other, so that nobody's intranet turns up in a release.
+  referrer_domains:
+    - google.com
+    - google.de
+    - google.co.uk
+    - google.fr
+    - bing.com
+    - duckduckgo.com
+    - ecosia.org
+    - yahoo.com
+    - live.com
+    - linkedin.com
+    - reddit.com
+    - t.co
+    - facebook.com
+    - youtube.com
+    - ycombinator.com
+    - github.com
+    - stackoverflow.com
+    - wikipedia.org
+    - g2.com
+    - capterra.com
+
+customers:
+  period: month
+  source: {kind: database, url: "sqlite:///sources/customers.db", table: customers}
+  person: customer_id # becomes a pseudonym; the table's name, email and phone are not declared and never read
+  signed_up: signed_up # who signed up after a period is not counted in it
+  max_rejected_share: 0.01
+  dimensions:
+    country: {kind: country, column: country}
+    customer_kind:
+      kind: category
+      column: customer_kind
+      title: Kind of customer
+      values: [personal, business, education]
+    seats: {kind: band, column: seats, title: Seats, edges: [2, 5, 20, 100]}
+    signed_up_year: {kind: year, column: signed_up, title: Year of sign-up, first: 2019, last: 2026}
+  orders:
+    # The payment service's export. How something was paid is none of this product's business: a file with
+    # card or account numbers is refused.
+    source: {kind: csv, path: sources/orders.csv}
+    person: customer_id
+    placed: placed_at
+    product: product
+    products: [Studio, Studio Pro, Server, Mobile, Cloud]
+    max_rejected_share: 0.01
+"""
+
+READ_ME = """\
+Everything in this folder is synthetic. It was made by `demographics sample` with seed {seed}.
+Nobody in it exists: names, e-mail addresses (example.org and the like), tokens and orders are invented, and network
+addresses were drawn at random. The same seed and sizes give the same files again.
+
+logs/access.log*   {lines:,} lines of {visitors:,} visitors and some crawlers, 2026-10-05 to 2026-10-18, UTC
+customers.db       SQLite, table customers, {customers:,} rows
+orders.csv         {orders:,} orders, 2026-09-01 to 2026-10-31, as a payment service would export them
+sample.json        what was asked for, for writing the same again
+"""

@@ -1,0 +1,57 @@
+"""The release specifications that the project brings fit the sample site."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.periods import PeriodKind
+from pipeline.site import SiteFile, load_site
+from pipeline.spec import BoundSpecification, bind, load_specifications
+from pipeline.vocabulary import Audience, Population
+
+RELEASES = Path(__file__).parents[3] / "dags" / "releases"
+
+
+@pytest.fixture(scope="session")
+def site(home: Path) -> SiteFile:
+    return load_site(home / "site.yaml")
+
+
+@pytest.fixture(scope="session")
+def bound(site: SiteFile) -> dict[str, BoundSpecification]:
+    return {loaded.release: bind(loaded, site) for loaded in load_specifications(RELEASES)}
+
+
+def test_the_weekly_audience_fits_the_sample(bound: dict[str, BoundSpecification]) -> None:
+    weekly = bound["weekly_audience"]
+    assert weekly.specification.population is Population.VISITORS
+    assert weekly.specification.period is PeriodKind.WEEK
+    assert {table.name: table.max_groups for table in weekly.tables if not table.per_person} == {
+        "visitors_by_section": 3,
+        "visitors_by_referring_site": 2,
+    }
+
+
+def test_the_monthly_customers_fit_the_sample(bound: dict[str, BoundSpecification]) -> None:
+    monthly = bound["monthly_customers"]
+    assert monthly.specification.population is Population.CUSTOMERS
+    assert monthly.specification.period is PeriodKind.MONTH
+    assert [table.name for table in monthly.tables if not table.per_person] == ["customers_by_product"]
+
+
+@pytest.mark.parametrize("release", ["weekly_audience", "monthly_customers"])
+def test_the_parameters_are_the_ones_that_were_agreed(release: str, bound: dict[str, BoundSpecification]) -> None:
+    specification = bound[release]
+    assert (specification.epsilon.value, specification.delta.value, specification.k.value) == (1.0, 1e-7, 50)
+
+
+@pytest.mark.parametrize("release", ["weekly_audience", "monthly_customers"])
+def test_every_audience_gets_something_and_the_partner_everything(
+    release: str, bound: dict[str, BoundSpecification]
+) -> None:
+    audiences = bound[release].specification.audiences
+    assert set(audiences) == set(Audience)
+    assert set(audiences[Audience.PARTNER]) == {table.name for table in bound[release].tables}
+    assert all(
+        set(tables) < set(audiences[Audience.PARTNER]) for name, tables in audiences.items() if name != "partner"
+    )
