@@ -1,0 +1,252 @@
+"""Delimited text files: a header line, then one record a line, in which a quoted value may hold line breaks.
+
+One malformed line never takes others with it: a quote that is never closed would swallow the records behind it, so
+lines that no parser can place are taken out, and counted, before the parser sees them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from pipeline.errors import SourceError
+from pipeline.site import CsvSource
+
+CHUNK_BYTES: Final = 4 << 20
+MAX_RECORD_BYTES: Final = 1 << 20
+MAX_RECORD_LINES: Final = 100  # a quote that is open for longer was never meant to open
+_BOM: Final = b"\xef\xbb\xbf"
+_NEWLINE, _QUOTE = ord("\n"), ord('"')
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A delimited file whose header was read."""
+
+    path: Path
+    source: CsvSource
+    columns: tuple[str, ...]
+    header_lines: int
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def open(cls, source: CsvSource, base: Path) -> CsvTable:
+        """Read the header.
+
+        Raises:
+            SourceError: The file is missing, unreadable, empty, or no text.
+        """
+        path = base / source.path
+        head = read_head(path).decode("utf-8" if source.encoding == "utf-8" else "latin-1", errors="replace")
+        reader = csv.reader(io.StringIO(head, newline=""), delimiter=source.delimiter)
+        try:
+            header = next(reader, [])
+        except csv.Error:
+            header = []
+        if not any(name.strip() for name in header):
+            raise SourceError(
+                "a delimited file must begin with a header line", value=path, remedy="Add the names of the columns."
+            )
+        return cls(path, source, tuple(name.strip() for name in header), reader.line_num)
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The named columns as text; see ``Table.batches``.
+
+        Raises:
+            SourceError: The file cannot be read to its end.
+        """
+        chosen = [f"c{self.columns.index(name)}" for name in names]
+        schema = pa.schema([(f"c{place}", pa.string()) for place in range(len(names))])
+        lines = self._well_formed()
+        first = next(lines, b"")
+        if not first:
+            return
+        try:
+            for batch in self._parser(_Stream(first, lines), chosen):
+                yield pa.RecordBatch.from_arrays([batch.column(name) for name in chosen], schema=schema)
+        except (pa.ArrowInvalid, OSError) as failure:  # its message may quote a record
+            raise SourceError(
+                "a delimited file must be readable to its end",
+                value=f"{self.path} ({type(failure).__name__})",
+                remedy="Check the file, and its delimiter in the site file.",
+            ) from None
+
+    def _parser(self, stream: _Stream, chosen: list[str]) -> Any:
+        return pacsv.open_csv(
+            io.BufferedReader(stream),
+            read_options=pacsv.ReadOptions(
+                column_names=[f"c{place}" for place in range(len(self.columns))], block_size=2 * CHUNK_BYTES
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self.source.delimiter, newlines_in_values=True, invalid_row_handler=self._skip
+            ),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(dict.fromkeys(chosen)),
+                column_types=dict.fromkeys(chosen, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+
+    def _skip(self, _row: object) -> str:
+        self.rejected["number of columns"] += 1
+        return "skip"
+
+    def _well_formed(self) -> Iterator[bytes]:
+        """Whole records after the header, UTF-8, without the lines that cannot be placed."""
+        left, skip = b"", self.header_lines
+        for block in _whole_lines(self.path, self.rejected):
+            if skip:
+                block, skip = _drop_lines(block, skip), 0  # noqa: PLW2901 - the header is shorter than a block
+            kept, left = self._balanced(left + self._as_utf8(block), last=False)
+            if kept:
+                yield kept
+        if left and (kept := self._balanced(left, last=True)[0]):
+            yield kept
+
+    def _as_utf8(self, block: bytes) -> bytes:
+        if self.source.encoding == "latin-1":
+            return block.decode("latin-1").encode()
+        if _is_utf8(block):
+            return block
+        lines = block.splitlines(keepends=True)
+        kept = [line for line in lines if _is_utf8(line)]
+        self.rejected["encoding"] += len(lines) - len(kept)
+        return b"".join(kept)
+
+    def _balanced(self, block: bytes, *, last: bool) -> tuple[bytes, bytes]:
+        """Take out lines with a quote that no later line closes.
+
+        Returns:
+            What can be parsed, and the beginning of a record that the next block may end.
+        """
+        ends, odd = _odd_lines(block)
+        start = np.concatenate(([0], ends))
+        pieces: list[bytes] = []
+        done = place = 0
+        while place < len(odd):
+            opening = odd[place]
+            closing = odd[place + 1] if place + 1 < len(odd) else None
+            if self._is_record(block[start[opening] : ends[opening]]):  # an inch sign inside a value
+                place += 1
+            elif closing is not None and self._is_record(block[start[opening] : ends[closing]], closing - opening):
+                place += 2
+            elif closing is None and not last and len(ends) - opening < MAX_RECORD_LINES:
+                return b"".join((*pieces, block[done : start[opening]])), block[start[opening] :]
+            else:
+                self.rejected["unclosed quote"] += 1
+                pieces.append(block[done : start[opening]])
+                done = int(ends[opening])
+                place += 1
+        return b"".join((*pieces, block[done:])), b""
+
+    def _is_record(self, text: bytes, breaks: int = 0) -> bool:
+        if breaks >= MAX_RECORD_LINES or len(text) > MAX_RECORD_BYTES:
+            return False
+        lines = io.StringIO(text.decode(), newline="")
+        try:
+            records = list(csv.reader(lines, delimiter=self.source.delimiter, strict=True))
+        except csv.Error:
+            return False
+        return len(records) == 1 and len(records[0]) == len(self.columns)
+
+
+class _Stream(io.RawIOBase):
+    """A readable stream over chunks."""
+
+    def __init__(self, first: bytes, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunk, self._chunks = memoryview(first), chunks
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        if not self._chunk:
+            self._chunk = memoryview(next(self._chunks, b""))
+        size = min(len(target), len(self._chunk))
+        target[:size], self._chunk = self._chunk[:size], self._chunk[size:]
+        return size
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a text file, without a byte order mark; line ends as they are.
+
+    Raises:
+        SourceError: The file is missing, unreadable, empty, or no text.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(CHUNK_BYTES).removeprefix(_BOM)
+    except OSError as failure:
+        raise SourceError(
+            "a delimited file must be there and readable",
+            value=f"{path} ({type(failure).__name__})",
+            remedy="Check the path and its permissions.",
+        ) from None
+    if not head.strip():
+        raise SourceError("a delimited file must not be empty", value=path, remedy="Export it again.")
+    if b"\0" in head:
+        raise SourceError(
+            "a delimited file must be plain text in UTF-8 or Latin-1", value=path, remedy="Unpack or convert it."
+        )
+    return head
+
+
+def _whole_lines(path: Path, rejected: Counter[str]) -> Iterator[bytes]:
+    """Blocks that end where a line ends, carriage returns read as line ends; lines beyond all measure are taken out."""
+    carried, too_long, carriage_returns = b"", False, False
+    with path.open("rb") as file:
+        file.seek(len(_BOM) if file.read(len(_BOM)) == _BOM else 0)
+        while block := file.read(CHUNK_BYTES):
+            if not carried and b"\n" not in block and b"\r" in block:
+                carriage_returns = True  # as old spreadsheet programs write
+            text = carried + (block.replace(b"\r", b"\n") if carriage_returns else block)
+            if too_long:
+                text, too_long = _after_line(text)
+            cut = text.rfind(b"\n") + 1
+            carried = text[cut:]
+            if len(carried) > MAX_RECORD_BYTES:
+                rejected["too long"] += 1
+                carried, too_long = b"", True
+            if cut:
+                yield text[:cut]
+    if carried and not too_long:
+        yield carried + b"\n"
+
+
+def _after_line(text: bytes) -> tuple[bytes, bool]:
+    end = text.find(b"\n") + 1
+    return (text[end:], False) if end else (b"", True)
+
+
+def _drop_lines(block: bytes, count: int) -> bytes:
+    end = 0
+    for _ in range(count):
+        end = block.find(b"\n", end) + 1 or len(block)
+    return block[end:]
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _odd_lines(block: bytes) -> tuple[Any, list[int]]:
+    """Where lines end, and which lines hold an odd number of quotes."""
+    array = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(array == _NEWLINE) + 1
+    quotes = np.flatnonzero(array == _QUOTE)
+    counts = np.bincount(np.searchsorted(ends, quotes, side="right"), minlength=len(ends))
+    return ends, np.flatnonzero(counts % 2).tolist()

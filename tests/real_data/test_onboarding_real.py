@@ -1,0 +1,48 @@
+"""A first site from real input that lies outside the project; left out where it is not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.deidentify.customers import stage_customers
+from pipeline.onboarding.first_site import OnboardingReport, write_first_site
+from pipeline.periods import Period
+from pipeline.site import load_site
+from pipeline.vocabulary import Population
+from pipeline.workspace import Workspace
+
+FOLDER = Path(os.environ.get("DEMOGRAPHICS_REAL_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
+if not FOLDER.is_dir():
+    pytest.skip("the folder of real input is not there", allow_module_level=True)
+
+pytestmark = pytest.mark.real_data
+
+
+def first_site(home: Path, customers: str) -> OnboardingReport:
+    return write_first_site(home, [str(FOLDER / "logs" / "apache_combined.log")], str(FOLDER / "customers" / customers))
+
+
+def test_real_logs_and_a_small_database_become_a_site(tmp_path: Path) -> None:
+    report = first_site(tmp_path, "chinook.sqlite")
+    site = load_site(report.site_file)
+    assert site.customers is not None
+    assert list(site.customers.dimensions) == ["country"]
+    assert site.customers.person == "CustomerId"
+    assert site.visitors is not None
+    assert "blog" in [rule.section for rule in site.visitors.sections]
+    assert report.periods[Population.VISITORS] == (Period.parse("2015-W20"), Period.parse("2015-W21"))
+    staging = stage_customers(Workspace(tmp_path), site, report.periods[Population.CUSTOMERS][0])
+    assert staging.manifest.sources["customers"].used == 59
+
+
+def test_a_real_file_of_customers_is_staged_whole(tmp_path: Path) -> None:
+    report = first_site(tmp_path, "AdventureWorks_Customers.csv")
+    site = load_site(report.site_file)
+    assert site.customers is not None
+    assert set(site.customers.dimensions) == {
+        "marital_status", "gender", "annual_income", "total_children", "education_level", "occupation", "home_owner",
+    }  # fmt: skip
+    staging = stage_customers(Workspace(tmp_path), site, report.periods[Population.CUSTOMERS][0])
+    counts = staging.manifest.sources["customers"]
+    assert (counts.used, counts.rejected) == (18_148, {})

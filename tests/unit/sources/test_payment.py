@@ -1,0 +1,87 @@
+import random
+
+import duckdb
+import pytest
+
+from pipeline.errors import PaymentDataError
+from pipeline.sources.payment import PaymentWatch, names_payment, refuse_payment_names
+
+# Published test numbers of the schemes; the IBANs are the examples of the registry.
+CARDS = ["4111 1111 1111 1111", "5555-5555-5555-4444", "378282246310005", "6011111111111117", "3530111333300000"]
+IBANS = ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "FR1420041010050500013M02606"]
+
+
+def look(*columns: list[str]) -> PaymentWatch:
+    names = [f"column_{place}" for place in range(len(columns))]
+    watch = PaymentWatch(names, "orders")
+    with duckdb.connect() as connection:
+        listed = ", ".join(f"unnest($c{place}) AS c{place}" for place in range(len(columns)))
+        connection.execute(f"CREATE TABLE batch AS SELECT {listed}", {f"c{i}": c for i, c in enumerate(columns)})
+        watch.look(connection, "batch")
+    return watch
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["card_number", "CardNumber", "cardnumber", "pan", "PAN", "cvv2", "CVC", "iban", "IBAN", "customer_iban", "cc",
+     "card_expiry", "account_number", "AccountNo", "sort_code", "exp_month", "card last 4", "Credit Card",
+     "Kontonummer"],
+)  # fmt: skip
+def test_a_column_named_as_a_payment_instrument_is_recognised(name: str) -> None:
+    assert names_payment(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["company", "expand", "Panel", "spanish", "discard", "account_id", "cid", "card_game", "payment_method",
+     "CustomerKey", "order_date", "product", "expansion", "scvx", "country_code", "account_manager"],
+)  # fmt: skip
+def test_an_ordinary_column_is_not_taken_for_a_payment_instrument(name: str) -> None:
+    assert not names_payment(name)
+
+
+def test_a_refused_header_names_the_column() -> None:
+    with pytest.raises(PaymentDataError, match=r"orders: .*column 'card_number'"):
+        refuse_payment_names(("order_id", "card_number"), "orders")
+
+
+def test_a_header_that_may_be_a_record_is_refused_by_place() -> None:
+    with pytest.raises(PaymentDataError, match="column number 2") as caught:
+        refuse_payment_names(("1", "iban DE89370400440532013000"), "orders")
+    assert "DE89" not in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [CARDS, IBANS, ["411111******1111", "XXXX-XXXX-XXXX-4242"]])
+def test_a_column_of_payment_instruments_is_refused_without_its_content(values: list[str]) -> None:
+    watch = look(["1"] * len(values), values)
+    with pytest.raises(PaymentDataError, match="column_1") as caught:
+        watch.refuse()
+    assert not any(value in str(caught.value) for value in values)
+
+
+def test_a_few_card_numbers_among_other_values_are_enough() -> None:
+    with pytest.raises(PaymentDataError):
+        look([*CARDS, *(f"product {number}" for number in range(5_000))]).refuse()
+
+
+def test_long_numbers_that_pass_by_chance_are_not_refused() -> None:
+    numbers = random.Random(7)  # noqa: S311 - numbers to look at
+    look([str(numbers.randrange(4 * 10**15, 6 * 10**15)) for _ in range(5_000)]).refuse()
+    look([f"{4 * 10**15 + number}" for number in range(500)]).refuse()
+    look([f"49151{number:08d}" for number in range(500)]).refuse()
+
+
+def test_what_is_no_number_of_a_scheme_is_not_refused() -> None:
+    look(["4111111111111112", "DE89370400440532013001", "1234567812345670", "4.5", "2026-10-05", ""]).refuse()
+
+
+def test_batches_are_counted_together() -> None:
+    watch = PaymentWatch(["number"], "orders")
+    with duckdb.connect() as connection:
+        for card in CARDS:
+            connection.execute("CREATE OR REPLACE TABLE batch AS SELECT ? AS c0", [card])
+            watch.look(connection, "batch")
+        connection.execute("CREATE OR REPLACE TABLE batch AS SELECT range::VARCHAR AS c0 FROM range(10000)")
+        watch.look(connection, "batch")
+    with pytest.raises(PaymentDataError):
+        watch.refuse()
