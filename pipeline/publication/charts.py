@@ -1,0 +1,152 @@
+"""Charts of published tables, drawn by Altair and written as SVG without a browser or a network.
+
+Colours are variables of the page's style sheet, so that one drawing serves light, dark and paper. Labels have a fixed
+place: the drawing does not depend on which fonts a machine has.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Container
+from typing import Any, Final
+
+import pandas as pd
+
+from pipeline.publication.views import AudienceView, level_of
+from pipeline.publication.words import key_label
+from pipeline.release.artefact import TableFacts
+
+LARGEST_GROUPS: Final = 15
+LARGEST_PARENTS: Final = 5
+LARGEST_CHILDREN: Final = 5
+
+# Units of the drawing; at full size one is one CSS pixel.
+_LABELS: Final = 132
+_PLOT: Final = 276
+_ROW: Final = 27
+_ROW_IN_PANEL: Final = 23
+_LABEL_LENGTH: Final = 20
+_FONT: Final = "system-ui, sans-serif"
+
+
+def draw_charts(shown: AudienceView, skip: Container[str] = ()) -> dict[str, str]:
+    """SVG of each table that has published groups, by the table's name.
+
+    Args:
+        shown: Whose tables.
+        skip: Names of tables that need no drawing.
+    """
+    wanted = [facts for facts in shown.header.tables if facts.name not in skip]
+    drawn = {facts.name: chart_rows(shown.tables[facts.name], facts) for facts in wanted}
+    return {facts.name: _svg(drawn[facts.name], facts) for facts in wanted if len(drawn[facts.name])}
+
+
+def chart_rows(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
+    """The rows that a chart shows.
+
+    Returns:
+        One row a bar, in drawing order; columns: panel, label, value, value_lo, value_hi, row_kind. ``panel`` is empty
+        for a table of one dimension, else it names the parent: the largest parents, of each the largest children.
+    """
+    *parents, child = facts.dimensions
+    finest = frame[(level_of(frame, facts.dimensions) == len(facts.dimensions)) & frame["value"].notna()]
+    finest = finest.assign(parent=_joined(finest, parents), label=_labels(finest[child], child))
+    if parents:
+        largest = finest.groupby("parent")["value"].sum().nlargest(LARGEST_PARENTS).index
+        order = {parent: place for place, parent in enumerate(largest)}
+        finest = finest[finest["parent"].isin(order)].assign(place=lambda rows: rows["parent"].map(order))
+    else:
+        finest = finest.assign(place=0)
+    most = LARGEST_CHILDREN if parents else LARGEST_GROUPS
+    ranked = finest.assign(last=finest["row_kind"] == "remainder").sort_values(
+        ["place", "last", "value"], ascending=[True, True, False], kind="stable"
+    )
+    kept = ranked[ranked["last"] | (ranked.groupby("place").cumcount() < most)]
+    columns = ["parent", "label", "value", "value_lo", "value_hi", "row_kind"]
+    return kept[columns].rename(columns={"parent": "panel"}).astype({"value": int, "value_lo": int, "value_hi": int})
+
+
+def describe(rows: pd.DataFrame, facts: TableFacts) -> str:
+    """A chart in one sentence, for those who do not see it."""
+    first = ", ".join(
+        f"{row['panel']} {row['label']} {row['value']:,} ({row['value_lo']:,} to {row['value_hi']:,})".strip()
+        for row in rows.head(5).to_dict("records")
+    )
+    return f"Bar chart with 95 % intervals: {facts.title}. Largest first: {first}. The table has all figures."
+
+
+def _joined(frame: pd.DataFrame, names: list[str]) -> pd.Series[str]:
+    joined = pd.Series("", index=frame.index)
+    for name in names:
+        joined = joined + ", " + _labels(frame[name], name)
+    return joined.str.removeprefix(", ")
+
+
+def _labels(keys: pd.Series[str], dimension: str) -> pd.Series[str]:
+    return keys.map({key: key_label(dimension, key) for key in keys.unique()}).astype(str)
+
+
+def _svg(rows: pd.DataFrame, facts: TableFacts) -> str:
+    import vl_convert  # noqa: PLC0415 - loading takes a second
+
+    drawing = vl_convert.vegalite_to_svg(_chart(rows).to_dict())
+    opening = f'<svg role="img" aria-label="{html.escape(describe(rows, facts))}" '
+    return str(drawing).replace("<svg ", opening, 1)
+
+
+def _chart(rows: pd.DataFrame) -> Any:
+    import altair as alt  # noqa: PLC0415 - loading takes half a second
+
+    short = rows.assign(label=_shortened(rows), text=rows["value"].map("{:,}".format))
+    across = alt.X("value:Q", axis=_value_axis(alt), scale=alt.Scale(domain=[0, _reach(short)], nice=False))
+    row = _ROW_IN_PANEL if rows["panel"].any() else _ROW
+    base = alt.Chart(short).encode(y=alt.Y("label:N", sort=None, axis=_label_axis(alt)))
+    kinds = alt.Scale(domain=["group", "remainder"], range=["var(--bar)", "var(--bar-rest)"])
+    bars = base.mark_bar(size=row - 9).encode(x=across, color=alt.Color("row_kind:N", legend=None, scale=kinds))
+    ends = {"value_lo": "value_lo:Q", "value_hi": "value_hi:Q"}
+    whiskers = base.mark_rule(stroke="var(--ink)", strokeWidth=1.5).encode(x=ends["value_lo"], x2="value_hi")
+    caps = [base.mark_tick(color="var(--ink)", thickness=1.5, size=8).encode(x=end) for end in ends.values()]
+    texts = base.mark_text(align="left", dx=6, fontSize=12, fill="var(--ink)").encode(x=ends["value_hi"], text="text:N")
+    layers = alt.layer(bars, whiskers, *caps, texts).properties(width=_PLOT, height=alt.Step(row))
+    panels = [panel for panel in rows["panel"].unique() if panel]
+    return _configured(_panels(alt, layers, panels) if panels else layers)
+
+
+def _shortened(rows: pd.DataFrame) -> pd.Series[str]:
+    # Long labels are cut; where that makes two of a panel equal they are numbered, so that each keeps its bar.
+    cut = rows["label"].where(
+        rows["label"].str.len() <= _LABEL_LENGTH, rows["label"].str.slice(0, _LABEL_LENGTH - 1) + "\u2026"
+    )
+    again = cut.groupby([rows["panel"], cut]).cumcount()
+    return cut.where(again == 0, cut + " (" + (again + 1).astype(str) + ")")
+
+
+def _reach(rows: pd.DataFrame) -> float:
+    # As far as the axis goes so that the longest figure has its place after the longest bar.
+    figure = 14 + 7.5 * int(rows["text"].str.len().max())
+    return float(rows["value_hi"].max()) * _PLOT / (_PLOT - figure)
+
+
+def _panels(alt: Any, layers: Any, order: list[str]) -> Any:
+    header = alt.Header(
+        orient="top", title=None, labelAnchor="start", labelFontSize=12, labelFontWeight="bold", labelColor="var(--ink)"
+    )
+    return layers.facet(row=alt.Row("panel:N", sort=order, header=header), spacing=14).resolve_scale(y="independent")
+
+
+def _configured(chart: Any) -> Any:
+    return (
+        chart.configure(background="transparent", font=_FONT, aria=False, padding=4)
+        .configure_view(stroke=None)
+        .configure_axis(labelFontSize=12, labelColor="var(--ink)", labelPadding=6)
+    )
+
+
+def _label_axis(alt: Any) -> Any:
+    return alt.Axis(
+        title=None, domain=False, ticks=False, labelLimit=0, labelOverlap=False, minExtent=_LABELS, maxExtent=_LABELS
+    )
+
+
+def _value_axis(alt: Any) -> Any:
+    return alt.Axis(title=None, domain=False, ticks=False, tickCount=4, gridColor="var(--line)", labels=False)

@@ -1,0 +1,57 @@
+"""Templates of what people read, and the words they share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from typing import Final
+
+import jinja2
+
+from pipeline.publication.views import AudienceView
+from pipeline.publication.words import counted, decimal, odds_factor, raised_chance, whole_number
+from pipeline.release.artefact import ReleaseHeader
+from pipeline.vocabulary import AUDIENCE_TITLES
+
+_REVIEWERS: Final = "review"
+
+
+def render(template: str, **context: object) -> str:
+    """Fill in a template of ``templates/``; HTML is escaped, Markdown is not."""
+    return _environment().get_template(template).render(**context)
+
+
+def audience_words(shown: AudienceView) -> str:
+    """For whom a view is: ``partners``."""
+    return AUDIENCE_TITLES[shown.audience] if shown.audience else _REVIEWERS
+
+
+def period_words(header: ReleaseHeader) -> str:
+    """The days of a period: ``5 October 2026 to 11 October 2026``."""
+    first = dt.date.fromisoformat(header.period_start)
+    last = dt.date.fromisoformat(header.period_end) - dt.timedelta(days=1)
+    return _day(first) if first == last else f"{_day(first)} to {_day(last)}"
+
+
+def _day(day: dt.date) -> str:
+    return f"{day.day} {day:%B %Y}"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline.publication", "templates"),
+        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "whole": whole_number,
+        "decimal": decimal,
+        "odds_factor": odds_factor,
+        "raised_chance": raised_chance,
+        "counted": counted,
+    }
+    return environment
