@@ -5,7 +5,8 @@ A folder ``staging/{population}/{period}/`` holds
 - ``events.parquet``: ``person`` and what a person may have many of (for visitors one row a request, with all
   dimensions; for customers one row an order, with ``product``);
 - ``persons.parquet``: for customers, one row a person with all per-person dimensions;
-- ``manifest.json``: what was read, used and rejected.
+- ``manifest.json``: what was read, used and rejected;
+- ``checks.json``: the verdicts on all this, without which nothing is drawn from it.
 
 ``person`` is a pseudonym: 32 hexadecimal digits of an HMAC under the period's key.
 """
@@ -34,6 +35,7 @@ from pipeline.workspace import Workspace
 EVENTS = "events.parquet"
 PERSONS = "persons.parquet"
 MANIFEST = "manifest.json"
+CHECKS = "checks.json"
 
 
 class SourceCounts(Document):
@@ -143,6 +145,29 @@ def write_manifest(folder: Path, manifest: StagingManifest) -> None:
         file.write(manifest.model_dump_json(indent=2))
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_checks(staging: Staging, verdicts: bytes) -> None:
+    """Keep the verdicts on staging beside it; they go when the period is ingested again."""
+    draft = staging.folder / f".{CHECKS}"
+    draft.write_bytes(verdicts)
+    draft.replace(staging.folder / CHECKS)
+
+
+def read_checks(staging: Staging) -> bytes:
+    """The verdicts on staging.
+
+    Raises:
+        StagingError: It was not checked since it was ingested.
+    """
+    try:
+        return (staging.folder / CHECKS).read_bytes()
+    except FileNotFoundError:
+        raise StagingError(
+            "staging must be checked before anything is drawn from it",
+            value=f"no verdicts on {staging.population} in {staging.period}",
+            remedy=f"Run the check task of ingest_{staging.population} for this period.",
+        ) from None
 
 
 def _swap(draft: Path, final: Path) -> None:

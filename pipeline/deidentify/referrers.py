@@ -1,0 +1,69 @@
+"""How visitors arrived: the class of a referrer, and the marks of a campaign in a page's address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pipeline.sources.domains import host_of, registered_domain
+
+# Hosts or registered domains; a host under one belongs to it. The widest-used ones after the public-domain lists
+# https://github.com/matomo-org/searchengine-and-social-list (SearchEngines.yml, Socials.yml), with apps by package.
+SEARCH: Final = frozenset((
+    "alohafind.com", "ask.com", "baidu.com", "bing.com", "coccoc.com", "duckduckgo.com", "ecosia.org", "kagi.com",
+    "mojeek.com", "qwant.com", "search.aol.com", "search.brave.com", "search.naver.com", "search.seznam.cz",
+    "so.com", "sogou.com", "startpage.com", "swisscows.com", "search.daum.net", "ya.ru",
+    "com.google.android.googlequicksearchbox",
+))  # fmt: skip
+# Engines with a domain in many countries: google.de, google.co.uk.
+SEARCH_LABELS: Final = frozenset(("google", "yahoo", "yandex"))
+SOCIAL: Final = frozenset((
+    "bsky.app", "douban.com", "facebook.com", "fb.me", "instagram.com", "linkedin.com", "lnkd.in", "mastodon.social",
+    "messenger.com", "mixi.jp", "news.ycombinator.com", "odnoklassniki.ru", "ok.ru", "pinterest.com", "quora.com",
+    "reddit.com", "t.co", "t.me", "threads.net", "tiktok.com", "tumblr.com", "twitter.com", "vk.com",
+    "web.telegram.org", "web.whatsapp.com", "weibo.com", "x.com", "xing.com", "youtu.be", "youtube.com",
+    "com.facebook.katana", "com.instagram.android", "com.linkedin.android", "com.twitter.android",
+    "org.telegram.messenger",
+))  # fmt: skip
+MAIL: Final = frozenset((
+    "e.mail.ru", "mail.163.com", "mail.aol.com", "mail.google.com", "mail.proton.me", "mail.qq.com", "mail.yahoo.com",
+    "mail.yandex.com", "mail.yandex.ru", "mail.zoho.com", "navigator.gmx.net", "navigator.web.de", "outlook.live.com",
+    "outlook.office.com", "outlook.office365.com", "com.google.android.gm", "com.microsoft.office.outlook",
+))  # fmt: skip
+MAIL_LABELS: Final = frozenset(("mail", "webmail"))
+
+# Parameters by which advertisers mark links. Sources: https://support.google.com/analytics/answer/10917952 (utm_*),
+# https://support.google.com/google-ads/answer/9744275 (gclid, gbraid, wbraid); the others by their networks' names.
+CAMPAIGN_PARAMETERS: Final = (
+    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "utm_id", "gclid", "gbraid", "wbraid",
+    "dclid", "msclkid", "fbclid", "ttclid", "twclid", "yclid", "li_fat_id", "mc_cid",
+)  # fmt: skip
+CAMPAIGN_PATTERN: Final = rf"[?&;](?:{'|'.join(CAMPAIGN_PARAMETERS)})="
+
+
+def referrer_class(origin: str, own_domains: frozenset[str]) -> str:
+    """The class of a referrer, but for campaigns, which the page's own address tells.
+
+    Args:
+        origin: Scheme and host, lower case; ``-`` where there was no referrer.
+        own_domains: The site's own, lower case.
+    """
+    if origin == "-":
+        return "direct"
+    host = host_of(origin)
+    if host is None:
+        return "site"
+    names = frozenset(_with_parents(host))
+    if names & own_domains:
+        return "internal"
+    if names & MAIL or host.partition(".")[0] in MAIL_LABELS:
+        return "mail"
+    if names & SOCIAL:
+        return "social"
+    label = (registered_domain(host) or "").partition(".")[0]
+    return "search" if names & SEARCH or label in SEARCH_LABELS else "site"
+
+
+def _with_parents(host: str) -> Iterator[str]:
+    labels = host.split(".")
+    return (".".join(labels[start:]) for start in range(len(labels)))
