@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline import documents
 from pipeline.documents import Document
@@ -20,14 +20,24 @@ from pipeline.periods import PeriodKind
 from pipeline.vocabulary import (
     COUNTRIES,
     LANGUAGES,
+    REMAINDER_KEY,
+    TOTAL_KEY,
     Dimension,
     Population,
     closed_dimension,
     visitor_dimensions,
 )
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-Key = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$")]
+
+def _not_reserved(key: str) -> str:
+    if key in (TOTAL_KEY, REMAINDER_KEY):
+        raise ValueError(f"'{TOTAL_KEY}' and '{REMAINDER_KEY}' are kept for totals and remainders")
+    return key
+
+
+NotReserved = AfterValidator(_not_reserved)
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$"), NotReserved]
+Key = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$"), NotReserved]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -55,7 +65,7 @@ class VisitorSource(Document):
     """Registered domains of the site itself; referrers from there are ``internal``."""
     sections: tuple[SectionRule, ...] = ()
     """Ordered rules; a path that none matches is ``other``."""
-    referrer_domains: tuple[str, ...] = ()
+    referrer_domains: tuple[Key, ...] = ()
     """Registered domains that may be named in a table; any other is ``other``."""
     languages: tuple[Name, ...] = LANGUAGES
     """Primary language subtags that may be named in a table."""

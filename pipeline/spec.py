@@ -208,6 +208,7 @@ def bind(specification: ReleaseSpecification, site: SiteFile) -> BoundSpecificat
         Delta.of(specification.privacy.delta),
         K(specification.privacy.k),
     )
+    _check_orders(bound.tables)
     _check_cap(bound)
     return bound
 
@@ -234,6 +235,21 @@ def _bind_table(table: TableSpecification, known: dict[str, Dimension]) -> Bound
             remedy="Remove max_groups.",
         )
     return BoundTable(table.name, table.title, dimensions, table.max_groups or 1)
+
+
+def _check_orders(tables: tuple[BoundTable, ...]) -> None:
+    """The same people by the same dimensions are drawn once, so all tables must drill through them in one order."""
+    orders: dict[frozenset[str], tuple[str, ...]] = {}
+    for table in tables:
+        names = tuple(dimension.name for dimension in table.dimensions) if table.per_person else ()
+        for depth in range(2, len(names) + 1):
+            first = orders.setdefault(frozenset(names[:depth]), names[:depth])
+            if first != names[:depth]:
+                raise SpecificationError(
+                    f"table {table.name}: tables over the same dimensions must name them in the same order",
+                    value=f"{', '.join(names[:depth])} here and {', '.join(first)} before",
+                    remedy="Use one order: two would be drawn apart and would not agree.",
+                )
 
 
 def _check_cap(bound: BoundSpecification) -> None:

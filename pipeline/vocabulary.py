@@ -14,6 +14,9 @@ import pycountry
 UNKNOWN = "unknown"
 OTHER = "other"
 NONE = "none"
+# What stands in a dimension of a row that speaks of all, or of all that are not listed: no key of any list.
+TOTAL_KEY = "all"
+REMAINDER_KEY = "all other"
 
 
 class Population(StrEnum):

@@ -17,11 +17,9 @@ from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import LedgerError
 from pipeline.spec import ReleaseKey
+from pipeline.vocabulary import REMAINDER_KEY as REMAINDER_KEY
+from pipeline.vocabulary import TOTAL_KEY as TOTAL_KEY
 from pipeline.vocabulary import Audience, Population
-
-# What stands in a dimension of a row that speaks of all, or of all that are not listed.
-TOTAL_KEY: Final = "all"
-REMAINDER_KEY: Final = "all other"
 
 # Columns of every table after its dimensions, with their pandas types.
 ROW_COLUMNS: Final[dict[str, str]] = {

@@ -43,7 +43,10 @@ def table_frame(table: BoundTable, noisy: Mapping[LevelKey, NoisyLevel], k: K) -
 def _rows(table: BoundTable, levels: list[NoisyLevel], k: K) -> Iterator[Row]:
     root = levels[0]
     if () not in root.counts:
+        # The list of keys is public: that each is withheld says no more than that the total is.
         yield {**_place(table, (), "total"), **_WITHHELD, "conf_status": "C"}
+        for key in table.dimensions[0].keys:
+            yield {**_place(table, (key,), "group"), **_WITHHELD, "conf_status": "C"}
         return
     total = root.counts[()]
     yield {**_place(table, (), "total"), **_drawn(total, total, root.level.noise, k)}

@@ -20,6 +20,9 @@ def table(**changes: Any) -> list[dict[str, Any]]:
     return [{"name": "by_country", "title": "By country", "dimensions": ["country"]} | changes]
 
 
+TURNED = {"name": "turned", "title": "Turned", "dimensions": ["browser", "country", "language"]}
+
+
 def test_a_valid_specification_loads_and_binds(tmp_path: Path, site: SiteFile) -> None:
     bound = bind(load_specification(write(tmp_path, specification_document())), site)
     assert [one.max_groups for one in bound.tables] == [1, 1, 2]
@@ -70,6 +73,10 @@ def test_each_broken_rule_is_named(tmp_path: Path, changes: dict[str, Any], mess
         ({"privacy": {"epsilon": 31, "delta": 1e-7, "k": 50}}, "yearly cap for visitors"),
         ({"privacy": {"epsilon": 1, "delta": 1e-4, "k": 50}}, "yearly cap for visitors"),
         ({"population": "customers"}, "must declare customers"),
+        (
+            {"tables": table(dimensions=["country", "browser"]) + [TURNED]},
+            "browser, country here and country, browser before",
+        ),
     ],
 )
 def test_what_does_not_fit_the_site_is_refused(changes: dict[str, Any], message: str, site: SiteFile) -> None:
@@ -115,6 +122,8 @@ def test_a_folder_without_specifications_is_refused(tmp_path: Path) -> None:
         ({"visitors": None}, "at least one of visitors and customers"),
         ({"budget": {"visitors": {"epsilon": 0, "delta": 1e-5}}}, "greater than 0"),
         ({"cookies": True}, "cookies"),
+        ({"visitors": {"logs": ["x"], "sections": [{"section": "all", "paths": ["/*"]}]}}, "kept for totals"),
+        ({"visitors": {"logs": ["x"], "referrer_domains": ["all other"]}}, "kept for totals"),
     ],
 )
 def test_a_broken_site_file_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

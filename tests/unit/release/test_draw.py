@@ -91,8 +91,14 @@ def test_a_population_too_small_to_speak_of_leaves_a_withheld_total(
     bound: BoundSpecification, staging_of: StagingOf, secret: PeriodKey, tmp_path: Path
 ) -> None:
     few = bounded_groups(bound, staging_of({"person": number} for number in range(49)), secret, tmp_path / "spill")
-    for frame in draw_release(bound, few).tables.values():
-        assert list(frame["obs_status"]) == ["Q"]
+    tables = draw_release(bound, few).tables
+    assert {name: len(frame) for name, frame in tables.items()} == {
+        "by_country": 1 + 250,
+        "by_country_and_system": 1 + 250,
+        "by_section": 1 + 5,
+    }
+    for frame in tables.values():
+        assert set(frame["obs_status"]) == {"Q"}
         assert frame["value"].isna().all()
 
 

@@ -1,0 +1,157 @@
+"""Checks de-identified staging before anything is counted from it.
+
+Staging never leaves the engine: DuckDB finds the names of columns, the distinct values of each generalised column, and
+facts that hold or do not. Of these, verdicts alone are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pandas as pd
+
+from pipeline.deidentify.pseudonyms import PSEUDONYM_DIGITS
+from pipeline.deidentify.staging import CHECKS, EVENTS, MANIFEST, PERSONS, SourceCounts, Staging
+from pipeline.errors import StagingError
+from pipeline.site import SiteFile
+from pipeline.validation.runs import Subject, run
+from pipeline.validation.suites import load_suite
+from pipeline.validation.verdicts import Verdicts
+from pipeline.vocabulary import Dimension, Population
+from pipeline.workspace import Workspace
+
+_PERSON: Final = "person"
+_STAGING: Final = "staging"  # subject of the verdicts
+# Of each column, more distinct values than this are not read: most of them are not on a closed list then.
+_MOST_VALUES: Final = 10_000
+
+_Dimensions = Mapping[str, Dimension]
+
+
+def check_staging(workspace: Workspace, site: SiteFile, staging: Staging) -> Verdicts:
+    """Run the suite of the population on its staging and add the run to Data Docs.
+
+    Args:
+        workspace: Holds Data Docs.
+        site: Declares the dimensions and their closed lists.
+        staging: One period of one population.
+
+    Returns:
+        One verdict a check, without values. Call ``require`` on it.
+
+    Raises:
+        StagingError: A file cannot be read.
+        ConfigurationError: The site has no such population.
+    """
+    dimensions = site.dimensions(staging.population)
+    files = _files(staging, dimensions)
+    with _engine() as engine:
+        columns = _columns(engine, files)
+        values = _values(engine, files, columns)
+        facts = _facts(engine, staging, files, columns)
+    declared = [f"{path.stem}.{name}" for path, held in files.items() for name in (_PERSON, *held)]
+    lists = [{"column": one.name, "title": one.title, "keys": list(one.keys)} for one in dimensions.values()]
+    subjects = [
+        Subject("columns", "columns", _STAGING, columns, {"columns": declared}),
+        Subject("values", "values", _STAGING, values, {"dimensions": lists}),
+        Subject("facts", "facts", _STAGING, facts, {}),
+    ]
+    run_name = f"{staging.population}.{staging.period}"
+    return run(workspace, load_suite(f"staging_{staging.population}"), str(staging.population), run_name, subjects)
+
+
+def _files(staging: Staging, dimensions: _Dimensions) -> Mapping[Path, _Dimensions]:
+    """Which files there must be, and which dimensions each holds; the population's first."""
+    if staging.population is Population.VISITORS:
+        return {staging.events: dimensions}
+    orders = {name: one for name, one in dimensions.items() if not one.per_person}
+    people = {name: one for name, one in dimensions.items() if one.per_person}
+    return {staging.persons: people} | ({staging.events: orders} if orders else {})
+
+
+@contextmanager
+def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine in memory that spills nothing; what it says about a file that it cannot read may quote the file."""
+    with duckdb.connect(config={"temp_directory": "", "autoinstall_known_extensions": "false"}) as engine:
+        try:
+            yield engine
+        except duckdb.Error as failure:
+            raise StagingError(
+                "staging must be readable Parquet", value=type(failure).__name__, remedy="Ingest the period again."
+            ) from None
+
+
+def _columns(engine: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> pd.DataFrame:
+    # one row a column of a file: ``events.country``, VARCHAR
+    rows = [
+        (f"{path.stem}.{name}", kind)
+        for path in files
+        for name, kind, *_ in engine.execute("DESCRIBE FROM read_parquet(?)", [str(path)]).fetchall()
+    ]
+    return pd.DataFrame(rows, columns=["column", "type"], dtype="string")
+
+
+def _values(
+    engine: duckdb.DuckDBPyConnection, files: Mapping[Path, _Dimensions], columns: pd.DataFrame
+) -> pd.DataFrame:
+    # one column a dimension: its distinct values, a missing one as '', then missing up to the longest column
+    present = set(columns["column"])
+    found = {
+        name: _distinct(engine, path, name) if f"{path.stem}.{name}" in present else []
+        for path, held in files.items()
+        for name in held
+    }
+    return pd.DataFrame({name: pd.Series(values, dtype="string") for name, values in found.items()})
+
+
+def _distinct(engine: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
+    query = f"SELECT DISTINCT coalesce(\"{name}\"::VARCHAR, '') FROM read_parquet(?) LIMIT {_MOST_VALUES}"
+    return [value for (value,) in engine.execute(query, [str(path)]).fetchall()]
+
+
+def _facts(
+    engine: duckdb.DuckDBPyConnection, staging: Staging, files: Iterable[Path], columns: pd.DataFrame
+) -> pd.DataFrame:
+    # one row; every column true or false
+    sources = staging.manifest.sources
+    used = {path: sources[name].used for path in files if (name := _SOURCES[staging.population, path.name]) in sources}
+    named = all(f"{path.stem}.{_PERSON}" in set(columns["column"]) for path in files)
+    facts = {
+        "somebody_is_there": _ask(engine, "count(*) > 0", next(iter(files))),
+        "people_are_pseudonyms": named and all(_ask(engine, _ALL_PSEUDONYMS, path) for path in files),
+        "nothing_else_is_kept": {path.name for path in staging.folder.iterdir()}
+        <= {path.name for path in files} | _KEPT,
+        "lines_are_accounted_for": all(map(_adds_up, sources.values())),
+        "rows_are_the_lines_used": set(used) == set(files)
+        and all(_ask(engine, f"count(*) = {lines}", path) for path, lines in used.items()),
+    }
+    if staging.population is Population.CUSTOMERS:
+        facts["people_stand_once"] = named and _ask(engine, "count(*) = count(DISTINCT person)", staging.persons)
+    return pd.DataFrame([facts])
+
+
+# What each file was made of, by its name in the manifest.
+_SOURCES: Final = {
+    (Population.VISITORS, EVENTS): "visitor logs",
+    (Population.CUSTOMERS, PERSONS): "customers",
+    (Population.CUSTOMERS, EVENTS): "orders",
+}
+_KEPT: Final = {MANIFEST, CHECKS, f".{CHECKS}"}
+_ALL_PSEUDONYMS: Final = (
+    f"coalesce(bool_and(coalesce(regexp_full_match(person::VARCHAR, '[0-9a-f]{{{PSEUDONYM_DIGITS}}}'), false)), true)"
+)
+
+
+def _adds_up(source: SourceCounts) -> bool:
+    parts = (source.used, *source.left_out.values(), *source.rejected.values())
+    return source.read == sum(parts) and min(parts) >= 0
+
+
+def _ask(engine: duckdb.DuckDBPyConnection, question: str, path: Path) -> bool:
+    answer = engine.execute(f"SELECT {question} FROM read_parquet(?)", [str(path)]).fetchone()
+    assert answer is not None
+    return bool(answer[0])

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.errors import StagingError
+from pipeline.periods import Period
+from pipeline.site import SiteFile
+from pipeline.validation.staging import check_staging
+from pipeline.validation.suites import load_suite
+from pipeline.validation.verdicts import Verdicts
+from pipeline.vocabulary import Population
+from pipeline.workspace import Workspace
+from tests.builders import WEEK, pseudonym, site_document, write_visitors
+
+PEOPLE = 12
+CUSTOMER_SITE = {
+    "site": "Test shop",
+    "customers": {
+        "source": {"kind": "csv", "path": "customers.csv"},
+        "person": "id",
+        "dimensions": {
+            "country": {"kind": "country", "column": "land"},
+            "plan": {"kind": "category", "column": "plan", "title": "Plan", "values": ["basic", "team"]},
+        },
+        "orders": {
+            "source": {"kind": "csv", "path": "orders.csv"},
+            "person": "customer",
+            "placed": "date",
+            "product": "item",
+            "products": ["editor", "compiler"],
+        },
+    },
+    "budget": {"customers": {"epsilon": 10, "delta": 1e-6}},
+}
+PLANTED = {
+    "an e-mail address": "jane.planted@example.org",
+    "an IPv4 address": "203.0.113.77",
+    "an IPv6 address": "2001:db8:85a3::8a2e:370:7334",
+    "a card number": "4111111111111111",
+    "a phone number": "+49 30 5550123",
+    "a user agent": "Mozilla/5.0 (Planted; rv:1.0)",
+    "a token": "9f86d081884c7d659a2feaa0c55ad015",
+    "a query string": "?customer=planted",
+}
+
+
+def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
+    events = pd.DataFrame({"person": [pseudonym(number) for number in range(PEOPLE)]}).assign(**columns)
+    staging = write_visitors(folder / "home" / "staging", events)
+    counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 2}, rejected={"not a request": 1})
+    manifest = staging.manifest.model_copy(update={"sources": {"visitor logs": counts}})
+    return Staging(staging.population, staging.period, staging.folder, manifest)
+
+
+def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: Any) -> Staging:
+    persons = pd.DataFrame({"person": [pseudonym(n) for n in range(PEOPLE)], "country": "DE", "plan": "basic"})
+    events = pd.DataFrame({"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"]})
+    home = folder / "home" / "staging"
+    home.mkdir(parents=True)
+    duckdb.from_df(persons.assign(**(people or {}))).write_parquet(str(home / "persons.parquet"))
+    duckdb.from_df(events.assign(**orders)).write_parquet(str(home / "events.parquet"))
+    counts = {"customers": PEOPLE, "orders": 2}
+    sources = {name: SourceCounts(read=used, used=used, left_out={}, rejected={}) for name, used in counts.items()}
+    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources=sources)
+    return Staging(Population.CUSTOMERS, Period.parse("2026-10"), home, manifest)
+
+
+def rewrite(staging: Staging, query: str) -> None:
+    """Replace the events by what a query gives."""
+    draft = staging.folder / "draft"
+    duckdb.execute(f"COPY ({query}) TO '{draft}' (FORMAT parquet)")
+    draft.replace(staging.events)
+
+
+def checked(staging: Staging) -> Verdicts:
+    document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
+    return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+
+
+def failed(verdicts: Verdicts) -> set[str]:
+    """Types of the checks that failed; for facts, their names."""
+    found = set()
+    for suite in {verdict.suite for verdict in verdicts.checks}:
+        for part in load_suite(suite).parts.values():
+            for check in part.checks:
+                column = check.kwargs["column"]
+                name = column if isinstance(column, str) and check.type.endswith("be_in_set") else check.type
+                pattern = re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(check.description)))
+                if any(pattern.fullmatch(verdict.check) and not verdict.success for verdict in verdicts.checks):
+                    found.add(name)
+    return found
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("made", [visitors, customers])
+def test_staging_that_keeps_all_rules_passes(made: Any, tmp_path: Path) -> None:
+    verdicts = checked(made(tmp_path)).require()
+    assert {verdict.subject for verdict in verdicts.checks} == {"staging"}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=list(PLANTED))
+def test_planted_personal_data_is_caught(planted: str, tmp_path: Path) -> None:
+    verdicts = checked(visitors(tmp_path, language=["de"] * (PEOPLE - 1) + [planted]))
+    assert "expect_column_values_to_hold_no_personal_data" in failed(verdicts)
+
+
+def test_planted_personal_data_is_told_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    planted = list(PLANTED.values())
+    values = planted + ["de"] * (PEOPLE - len(planted))
+    columns: dict[str, Any] = {"language": values, "person": values, planted[0]: values}
+    verdicts = checked(visitors(tmp_path, **columns))
+    written = [path for path in (tmp_path / "home" / "data_docs").rglob("*") if path.is_file()]
+    assert len(written) > 10
+    told = b"".join([*(path.read_bytes() for path in written), verdicts.to_bytes(), caplog.text.encode()])
+    told += "".join(capfd.readouterr()).encode()
+    for value in planted:
+        assert value.encode() not in told
+        assert hashlib.sha256(value.encode()).hexdigest().encode() not in told
+        assert hashlib.md5(value.encode(), usedforsecurity=False).hexdigest().encode() not in told
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_value_outside_its_closed_list_is_caught(tmp_path: Path) -> None:
+    verdicts = checked(visitors(tmp_path, country=["DE"] * (PEOPLE - 1) + ["Atlantis"]))
+    assert [verdict.check for verdict in verdicts.checks if not verdict.success] == [
+        "Country: every value is on the closed list"
+    ]
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_missing_value_is_caught(tmp_path: Path) -> None:
+    verdicts = checked(visitors(tmp_path, browser=["Firefox"] * (PEOPLE - 1) + [None]))
+    assert [verdict.check for verdict in verdicts.checks if not verdict.success] == [
+        "Browser: every value is on the closed list"
+    ]
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("made", [visitors, customers])
+def test_a_column_that_nobody_declared_is_caught(made: Any, tmp_path: Path) -> None:
+    assert failed(checked(made(tmp_path, shoe_size="44"))) == {"expect_column_distinct_values_to_equal_set"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_column_that_is_missing_is_caught(tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    rewrite(staging, f"SELECT * EXCLUDE hour FROM '{staging.events}'")
+    assert failed(checked(staging)) == {"expect_column_distinct_values_to_equal_set"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_column_that_is_not_text_is_caught(tmp_path: Path) -> None:
+    assert failed(checked(visitors(tmp_path, hour=10))) == {"type"}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("raw", ["jane.planted@example.org", None, f"{pseudonym(0)}\n"])
+def test_a_person_who_is_no_pseudonym_is_caught(raw: str | None, tmp_path: Path) -> None:
+    people = [raw, *(pseudonym(number) for number in range(1, PEOPLE))]
+    assert failed(checked(visitors(tmp_path, person=people))) == {"people_are_pseudonyms"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_staging_without_the_person_column_is_caught(tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    rewrite(staging, f"SELECT * EXCLUDE person FROM '{staging.events}'")
+    assert failed(checked(staging)) == {"expect_column_distinct_values_to_equal_set", "people_are_pseudonyms"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_an_empty_period_is_caught(tmp_path: Path) -> None:
+    staging = visitors(tmp_path, used=0)
+    rewrite(staging, f"FROM '{staging.events}' LIMIT 0")
+    assert failed(checked(staging)) == {"somebody_is_there"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_file_that_nobody_declared_is_caught(tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    (staging.folder / "access.log").write_text("raw", "utf-8")
+    assert failed(checked(staging)) == {"nothing_else_is_kept"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_lines_that_nobody_accounted_for_are_caught(tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    staging.manifest.sources["visitor logs"].left_out["bot"] = 1
+    assert failed(checked(staging)) == {"lines_are_accounted_for"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_rows_that_no_line_was_used_for_are_caught(tmp_path: Path) -> None:
+    assert failed(checked(visitors(tmp_path, used=PEOPLE - 1))) == {"rows_are_the_lines_used"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_customer_who_stands_there_twice_is_caught(tmp_path: Path) -> None:
+    people = [pseudonym(1), *(pseudonym(number) for number in range(1, PEOPLE))]
+    assert failed(checked(customers(tmp_path, {"person": people}))) == {"people_stand_once"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_an_order_of_something_undeclared_is_caught(tmp_path: Path) -> None:
+    verdicts = checked(customers(tmp_path, product="debugger"))
+    assert [verdict.check for verdict in verdicts.checks if not verdict.success] == [
+        "Product: every value is on the closed list"
+    ]
+
+
+def test_every_check_on_staging_is_seen_to_fail_by_a_test_here() -> None:
+    caught = {
+        "expect_column_distinct_values_to_equal_set",
+        "expect_column_values_to_hold_no_personal_data",
+        "expect_column_values_to_be_in_set",
+        "type",
+        "somebody_is_there",
+        "people_are_pseudonyms",
+        "nothing_else_is_kept",
+        "lines_are_accounted_for",
+        "rows_are_the_lines_used",
+        "people_stand_once",
+    }
+    named = set()
+    for population in Population:
+        for part in load_suite(f"staging_{population}").parts.values():
+            for check in part.checks:
+                column = check.kwargs["column"]
+                is_fact = isinstance(column, str) and check.type.endswith("be_in_set")
+                named.add(column if is_fact else check.type)
+    assert named == caught
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_verdicts_do_not_depend_on_how_many_people_there_are(tmp_path: Path) -> None:
+    few = visitors(tmp_path / "few")
+    many = visitors(tmp_path / "many", used=2 * PEOPLE)
+    rewrite(many, f"FROM '{few.events}' UNION ALL FROM '{few.events}'")
+    assert checked(few).sha256 == checked(many).sha256
+
+
+def test_a_file_that_is_no_parquet_stops_without_quoting_it(tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    staging.events.write_text("jane.planted@example.org", "utf-8")
+    with pytest.raises(StagingError, match="readable Parquet") as caught:
+        checked(staging)
+    assert "planted" not in str(caught.value)
+    assert staging.period == WEEK
