@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipeline.publication.manifest import Manifest
 from pipeline.publication.views import family, groupings, level_of
-from pipeline.release.artefact import REMAINDER_KEY, TOTAL_KEY, TableFacts
+from pipeline.release.artefact import TableFacts
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
 _NUMBERS = ["value", "value_lo", "value_hi", "estimate", "noise_sd"]
 

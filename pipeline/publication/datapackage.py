@@ -12,7 +12,8 @@ import pandas as pd
 from pipeline.publication.encoding import escape
 from pipeline.publication.manifest import FileEntry, Identity, json_bytes
 from pipeline.publication.views import AudienceView, column_order
-from pipeline.release.artefact import REMAINDER_KEY, TOTAL_KEY, TableFacts
+from pipeline.release.artefact import TableFacts
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
 DATAPACKAGE_NAME: Final = "datapackage.json"
 _PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"

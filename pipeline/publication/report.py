@@ -15,9 +15,9 @@ from pipeline.publication.charts import draw_charts
 from pipeline.publication.manifest import Approval, not_covered
 from pipeline.publication.views import AudienceView, level_of, whole
 from pipeline.publication.words import key_label
-from pipeline.release.artefact import TOTAL_KEY, LevelFacts, PrivateRelease, TableFacts
+from pipeline.release.artefact import LevelFacts, PrivateRelease, TableFacts
 from pipeline.validation.verdicts import Verdict, Verdicts
-from pipeline.vocabulary import UNIT_NAMES, Population
+from pipeline.vocabulary import TOTAL_KEY, UNIT_NAMES, Population
 
 REPORT_NAME: Final = "report.html"
 FIRST_ROWS: Final = 20

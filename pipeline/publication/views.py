@@ -15,15 +15,8 @@ from typing import Final
 import pandas as pd
 
 from pipeline.errors import PublicationError
-from pipeline.release.artefact import (
-    ROW_COLUMNS,
-    TOTAL_KEY,
-    LevelFacts,
-    PrivateRelease,
-    ReleaseHeader,
-    TableFacts,
-)
-from pipeline.vocabulary import Audience
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.vocabulary import TOTAL_KEY, Audience
 
 # Columns of every published table besides its dimensions, in their order: what comes before and after them.
 LEADING_COLUMNS: Final = ("period_start", "period_end")

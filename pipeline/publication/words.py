@@ -7,7 +7,7 @@ import math
 
 import pycountry
 
-from pipeline.release.artefact import REMAINDER_KEY, TOTAL_KEY
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
 
 @functools.cache

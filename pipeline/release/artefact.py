@@ -17,8 +17,6 @@ from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import LedgerError
 from pipeline.spec import ReleaseKey
-from pipeline.vocabulary import REMAINDER_KEY as REMAINDER_KEY
-from pipeline.vocabulary import TOTAL_KEY as TOTAL_KEY
 from pipeline.vocabulary import Audience, Population
 
 # Columns of every table after its dimensions, with their pandas types.

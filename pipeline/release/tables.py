@@ -12,8 +12,9 @@ from pipeline.privacy.budget import K
 from pipeline.privacy.consistency import Family, Group, NoisyLevel, settle
 from pipeline.privacy.levels import LevelKey, level_keys
 from pipeline.privacy.noise import DiscreteLaplace, sum_half_width
-from pipeline.release.artefact import REMAINDER_KEY, ROW_COLUMNS, TOTAL_KEY
+from pipeline.release.artefact import ROW_COLUMNS
 from pipeline.spec import BoundTable
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
 Row = dict[str, Any]
 _WITHHELD: Row = {

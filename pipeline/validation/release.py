@@ -6,19 +6,11 @@ import math
 
 import pandas as pd
 
-from pipeline.release.artefact import (
-    REMAINDER_KEY,
-    ROW_COLUMNS,
-    TOTAL_KEY,
-    LevelFacts,
-    PrivateRelease,
-    ReleaseHeader,
-    TableFacts,
-)
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
-from pipeline.vocabulary import Audience
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY, Audience
 from pipeline.workspace import Workspace
 
 _WHOLE = "release"  # subject of what is not about one table

@@ -74,7 +74,7 @@ def test_each_broken_rule_is_named(tmp_path: Path, changes: dict[str, Any], mess
         ({"privacy": {"epsilon": 1, "delta": 1e-4, "k": 50}}, "yearly cap for visitors"),
         ({"population": "customers"}, "must declare customers"),
         (
-            {"tables": table(dimensions=["country", "browser"]) + [TURNED]},
+            {"tables": [*table(dimensions=["country", "browser"]), TURNED]},
             "browser, country here and country, browser before",
         ),
     ],

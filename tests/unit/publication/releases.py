@@ -8,17 +8,9 @@ from typing import Any
 import pandas as pd
 
 from pipeline.publication.manifest import Approved, candidate_sha256
-from pipeline.release.artefact import (
-    REMAINDER_KEY,
-    ROW_COLUMNS,
-    TOTAL_KEY,
-    LevelFacts,
-    PrivateRelease,
-    ReleaseHeader,
-    TableFacts,
-)
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
 from pipeline.validation.verdicts import Verdicts
-from pipeline.vocabulary import Audience, Population
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY, Audience, Population
 
 K = 50
 NOISE_SD = {("",): 2.0, ("", "country"): 3.0, ("", "country", "operating_system"): 8.0}

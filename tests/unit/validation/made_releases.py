@@ -10,16 +10,8 @@ import pandas as pd
 
 from pipeline.privacy.budget import Epsilon
 from pipeline.privacy.noise import DiscreteLaplace, sum_half_width
-from pipeline.release.artefact import (
-    REMAINDER_KEY,
-    ROW_COLUMNS,
-    TOTAL_KEY,
-    LevelFacts,
-    PrivateRelease,
-    ReleaseHeader,
-    TableFacts,
-)
-from pipeline.vocabulary import Audience, Population
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY, Audience, Population
 
 K = 10
 PEOPLE = DiscreteLaplace(Epsilon.of("0.5"), 1)  # scale 2

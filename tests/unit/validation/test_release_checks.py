@@ -12,10 +12,11 @@ import expectations.base
 from pipeline.errors import ChecksFailedError
 from pipeline.privacy.budget import Epsilon
 from pipeline.privacy.noise import DiscreteLaplace
-from pipeline.release.artefact import REMAINDER_KEY, TOTAL_KEY, PrivateRelease, TableFacts
+from pipeline.release.artefact import PrivateRelease, TableFacts
 from pipeline.validation import runs
 from pipeline.validation.release import check_release, subjects
 from pipeline.validation.suites import Check, Part, SuiteFile, load_suite
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 from pipeline.workspace import Workspace
 from tests.unit.validation.made_releases import K, frame, good_release
 
