@@ -6,7 +6,11 @@ The exit code of the command line is the class's ``exit_code``.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import traceback
+from pathlib import Path
+from typing import ClassVar, Final
+
+INTERNAL_EXIT_CODE: Final = 70  # EX_SOFTWARE of sysexits.h
 
 
 class DemographicsError(Exception):
@@ -92,3 +96,10 @@ class VerificationError(DemographicsError):
     """A bundle is not what its manifest and signature say."""
 
     exit_code = 11
+
+
+def kind_and_place(failure: BaseException) -> str:
+    """The class of an unforeseen error and where it came up, without its message, which may quote a record."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[-6:])
+    return f"{type(failure).__name__} at {places}"

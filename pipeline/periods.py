@@ -19,7 +19,7 @@ class PeriodKind(StrEnum):
     MONTH = "month"
 
 
-# Formats of ``strftime``; Airflow's partition keys are made with the same ones.
+# Formats of ``strftime``, which Airflow's partition keys are made with too.
 KEY_FORMATS = {PeriodKind.DAY: "%Y-%m-%d", PeriodKind.WEEK: "%G-W%V", PeriodKind.MONTH: "%Y-%m"}
 _SHAPES = {
     PeriodKind.DAY: re.compile(r"\d{4}-\d{2}-\d{2}"),

@@ -1,1 +1,1 @@
-"""Airflow on one machine: sets it up, runs the DAGs, sums up."""
+"""Airflow: what DAG files share, and running it on one machine from the sources to a summary."""

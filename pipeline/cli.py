@@ -1,0 +1,275 @@
+"""The command-line program ``demographics``.
+
+Exit codes: 0 done; 2 wrong use; 3 configuration or specification; 4 source; 5 staging; 6 budget; 7 ledger; 8 checks
+failed; 9 not approved; 10 publication; 11 verification; 70 an error of the program; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from pipeline import __version__
+from pipeline.errors import INTERNAL_EXIT_CODE, DemographicsError, PublicationError, kind_and_place
+from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.progress import Progress
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+RUNS: Final = Path(".run")
+SAMPLE_HOME: Final = RUNS / "sample"
+
+PERIOD = click.option("--period", required=True, help="Day 2026-10-05, ISO week 2026-W41 or month 2026-10.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+@click.option("--home", type=click.Path(path_type=Path), envvar=HOME_VARIABLE, help="Folder of the site [.run/sample].")
+@click.option("--releases", type=click.Path(path_type=Path), envvar=RELEASES_VARIABLE, help="Folder of specifications.")
+def main(home: Path | None, releases: Path | None) -> None:
+    """Aggregated demographics, exported under k-anonymity and differential privacy."""
+    os.environ[HOME_VARIABLE] = str((home or SAMPLE_HOME).resolve())
+    own = Path(os.environ[HOME_VARIABLE]) / "releases"
+    os.environ[RELEASES_VARIABLE] = str(
+        (releases or (own if own.is_dir() else PROJECT / "dags" / "releases")).resolve()
+    )
+
+
+@main.command()
+@click.option("--seed", default=20261005, show_default=True, help="The same seed writes the same site.")
+@click.option("--lines", default=600_000, show_default=True, help="Log lines of two weeks.")
+@click.option("--visitors", default=40_000, show_default=True)
+@click.option("--customers", default=30_000, show_default=True)
+def sample(seed: int, lines: int, visitors: int, customers: int) -> None:
+    """Write a synthetic software vendor's site: logs, customers, orders, and its site file."""
+    from pipeline.sample import write_sample
+
+    with _reported() as console, _bar(console) as progress:
+        written = write_sample(
+            _home(), seed=seed, lines=lines, visitors=visitors, customers=customers, progress=progress
+        )
+    console.print(
+        f"A synthetic site is in {written.home}: {written.lines:,} log lines ({written.malformed_lines:,} malformed, "
+        f"{written.bot_lines:,} of bots) of {written.visitors:,} visitors, {written.customers:,} customers, "
+        f"{written.orders:,} orders; {written.lines / written.seconds:,.0f} lines a second.",
+        highlight=False,
+    )
+
+
+@main.command()
+@click.option("--logs", multiple=True, help="Path or glob of visitor logs; may be repeated.")
+@click.option("--customers", help="CSV file, SQLite file, or SQLAlchemy address of a database.")
+@click.option("--overwrite", is_flag=True, help="Replace a site file and specifications that are there.")
+def init(logs: tuple[str, ...], customers: str | None, overwrite: bool) -> None:
+    """Look at sources and write a first site file and specifications; identifiers are left out."""
+    from pipeline.onboarding import describe, write_first_site
+
+    with _reported() as console, _bar(console) as progress:
+        report = write_first_site(_home(), logs, customers, progress, overwrite=overwrite)
+    console.print(describe(report), markup=False, highlight=False)
+
+
+@main.command()
+@click.option("--logs", multiple=True, help="Own visitor logs instead of the sample; may be repeated.")
+@click.option("--customers", help="Own customers instead of the sample: CSV, SQLite file, or SQLAlchemy address.")
+def up(logs: tuple[str, ...], customers: str | None) -> None:
+    """Run everything in a real Airflow on this machine, with a scripted reviewer, and sum up."""
+    from pipeline.local import sites
+    from pipeline.local.up import up as run_all
+
+    with _reported() as console:
+        own = bool(logs or customers)
+        home = sites.own_home(RUNS, logs, customers).resolve() if own else _home()
+        with _bar(console) as progress:
+            if own:
+                periods = sites.own_site(home, logs, customers, console, progress)
+            else:
+                periods = sites.sample_site(home, progress)
+        releases = home / "releases" if own else Path(os.environ[RELEASES_VARIABLE])
+        run_all(Workspace(home), periods, releases, console)
+
+
+@main.command()
+def check() -> None:
+    """Check the site file and every specification against it."""
+    from pipeline.site import load_site
+    from pipeline.spec import bind, load_specifications
+
+    with _reported() as console:
+        workspace = Workspace.from_environment()
+        site = load_site(workspace.site_file)
+        for specification in load_specifications(workspace.releases):
+            bound = bind(specification, site)
+            console.print(f"{specification.release}: valid, {len(bound.tables)} tables", highlight=False)
+
+
+@main.command()
+@click.argument("release")
+@PERIOD
+def run(release: str, period: str) -> None:
+    """Run RELEASE up to the reviewer's decision, without Airflow."""
+    from pipeline import flow
+
+    with _reported() as console, _bar(console) as progress:
+        key = flow.run(release, period, progress)
+    report = Workspace.from_environment().report(release, period, 1)
+    console.print(
+        f"{key} is drawn and checked.\nReport: {report}\nNext:   demographics review approve", highlight=False
+    )
+
+
+@main.group()
+def review() -> None:
+    """Candidates that wait for a privacy reviewer's decision."""
+
+
+@review.command("list")
+def review_list() -> None:
+    """List candidates on which nobody decided yet."""
+    from pipeline import flow
+
+    with _reported() as console:
+        waiting = flow.waiting()
+        for release, period in waiting:
+            report = Workspace.from_environment().report(release, period, 1)
+            console.print(f"{release} --period {period}   {report}", highlight=False)
+        console.print(f"{len(waiting)} waiting", highlight=False)
+
+
+REVIEWER = click.option("--reviewer", required=True, help="Who decides.")
+REASON = click.option("--reason", required=True, help="Why; kept in the ledger.")
+
+
+@review.command("approve")
+@click.argument("release")
+@PERIOD
+@REVIEWER
+@REASON
+def review_approve(release: str, period: str, reviewer: str, reason: str) -> None:
+    """Approve RELEASE exactly as it stands; any later change voids the approval."""
+    from pipeline import flow
+
+    with _reported() as console:
+        flow.approve(release, period, reviewer, reason)
+        console.print(f"{release}/{period} is approved by {reviewer}.", highlight=False)
+
+
+@review.command("reject")
+@click.argument("release")
+@PERIOD
+@REVIEWER
+@REASON
+def review_reject(release: str, period: str, reviewer: str, reason: str) -> None:
+    """Reject RELEASE; it is not published."""
+    from pipeline import flow
+
+    with _reported() as console:
+        flow.reject(release, period, reviewer, reason)
+        console.print(f"{release}/{period} is rejected by {reviewer}.", highlight=False)
+
+
+@main.command()
+@click.argument("release")
+@PERIOD
+def publish(release: str, period: str) -> None:
+    """Write the bundles of an approved RELEASE."""
+    from pipeline import flow
+
+    with _reported() as console:
+        console.print(f"{flow.publish(release, period)} is published.", highlight=False)
+
+
+@main.command()
+def budget() -> None:
+    """Show what releases have cost each population over the year, and what is left."""
+    from rich.table import Table
+
+    from pipeline import flow
+
+    with _reported() as console:
+        table = Table("Population", "Window", "Spent epsilon", "Cap", "Left", "at delta")
+        for facts in flow.budgets():
+            amounts = (f"{amount:.3f}" for amount in (facts.spent_epsilon, facts.cap_epsilon, facts.left))
+            table.add_row(facts.population, facts.window, *amounts, f"{facts.cap_delta:.3g}")
+        console.print(table)
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--public-key", help="The publisher's minisign public key, or a file that holds it.")
+def verify(bundle: Path, public_key: str | None) -> None:
+    """Check that BUNDLE is complete, genuine, and agrees with itself."""
+    from pipeline.publication.verify import verify_bundle
+
+    with _reported() as console:
+        for item in verify_bundle(bundle, public_key):
+            console.print(f"[green]passed[/]  {item.name}", highlight=False)
+        console.print("The bundle is genuine and complete.", highlight=False)
+
+
+def _home() -> Path:
+    return Path(os.environ[HOME_VARIABLE])
+
+
+@contextmanager
+def _reported() -> Iterator[Console]:
+    """A console; errors end the program with a message and an exit code, and never with a traceback's values."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    try:
+        yield console
+    except DemographicsError as failure:
+        _stop(str(failure), failure.exit_code)
+    except OSError as failure:
+        _stop(
+            "The site's folder must be readable and writable, with room on the disk, "
+            f"got {failure.strerror} for {failure.filename}. Check its permissions.",
+            PublicationError.exit_code,
+        )
+    except Exception as failure:  # noqa: BLE001  whatever it is, its message may quote a record
+        _stop(f"This is an error of the program, not of its input: {kind_and_place(failure)}.", INTERNAL_EXIT_CODE)
+
+
+def _stop(message: str, exit_code: int) -> NoReturn:
+    from rich.console import Console
+
+    Console(stderr=True, soft_wrap=True).print("[bold red]Stopped.[/]", _plain(message), highlight=False)
+    sys.exit(exit_code)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress]:
+    """A line of progress a step on a terminal; nothing where the output is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, int] = {}
+
+        def progress(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = int(bars.add_task(what, total=total))
+            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield progress
+
+
+if __name__ == "__main__":
+    main()

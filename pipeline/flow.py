@@ -1,0 +1,250 @@
+"""The stages, called one after the other: what DAG tasks and the command line share.
+
+Arguments and results are references (names of populations, releases and periods): what Airflow keeps of a task tells
+nothing about anybody. Everything else is found through the workspace, and heavy parts are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ConfigurationError, LedgerError, StagingError
+from pipeline.periods import Period
+from pipeline.progress import Progress, silent
+from pipeline.spec import ReleaseKey
+from pipeline.vocabulary import Population
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.privacy.ledger import Ledger, Reservation
+    from pipeline.publication.report import BudgetFacts
+    from pipeline.release.artefact import PrivateRelease
+    from pipeline.spec import BoundSpecification
+
+
+def stage(population: str, period: str, progress: Progress = silent) -> str:
+    """Ingest one period of one population; returns ``visitors/2026-W41``."""
+    from pipeline.deidentify.customers import stage_customers
+    from pipeline.deidentify.visitors import stage_visitors
+    from pipeline.site import load_site
+
+    workspace = Workspace.from_environment()
+    site = load_site(workspace.site_file)
+    who, when = Population(population), Period.parse(period)
+    if when.kind is not site.period_kind(who):
+        raise ConfigurationError(
+            f"{who} are ingested by the {site.period_kind(who)}", value=period, remedy="Name such a period."
+        )
+    run = stage_visitors if who is Population.VISITORS else stage_customers
+    run(workspace, site, when, progress)
+    return f"{population}/{period}"
+
+
+def check_staging(population: str, period: str) -> str:
+    """Run the suites on staging; keeps verdicts beside it, without which nothing is drawn from it.
+
+    Raises:
+        ChecksFailedError: A check failed.
+    """
+    from pipeline.deidentify.staging import load_staging, write_checks
+    from pipeline.site import load_site
+    from pipeline.validation import staging as suites
+
+    workspace = Workspace.from_environment()
+    staging = load_staging(workspace, Population(population), Period.parse(period))
+    verdicts = suites.check_staging(workspace, load_site(workspace.site_file), staging)
+    write_checks(staging, verdicts.to_bytes())
+    verdicts.require()
+    return f"{population}/{period}"
+
+
+def draw(release: str, period: str, progress: Progress = silent) -> str:
+    """Reserve budget, draw once and record; a release that was drawn is returned as it was.
+
+    Returns:
+        ``weekly_audience/2026-W41/r1``.
+
+    Raises:
+        StagingError: The period was not ingested and checked, or has nobody in it. Nothing was spent.
+        BudgetError: It would overdraw the budget. Nothing was spent.
+        LedgerError: It was drawn under another specification.
+    """
+    from pipeline.deidentify.pseudonyms import period_key
+    from pipeline.deidentify.staging import load_staging, read_checks
+    from pipeline.people.bounding import bounded_groups
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.release.draw import draw_release
+    from pipeline.site import load_site
+    from pipeline.spec import bind, load_specification
+    from pipeline.validation.verdicts import Verdicts
+
+    workspace = Workspace.from_environment()
+    bound = bind(load_specification(workspace.releases / f"{release}.yaml"), load_site(workspace.site_file))
+    population, when, key = bound.specification.population, Period.parse(period), ReleaseKey(release, period)
+    ledger, cap = Ledger.open(workspace.ledger), bound.site.budget[population]
+    reservation = _reservation(bound, when)
+    if ledger.artefact(key) is None:
+        staging = load_staging(workspace, population, when)
+        Verdicts.from_bytes(read_checks(staging)).require()
+        ledger.reserve(key, reservation, cap)
+        secret = period_key(workspace, population, when)
+        groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress)
+        ledger.record_draw(key, draw_release(bound, groups).to_bytes())
+    else:
+        ledger.reserve(key, reservation, cap)  # costs nothing; refuses where the specification has changed since
+    return str(key)
+
+
+def validate(release: str, period: str) -> str:
+    """Check a drawn release, record the verdicts, and write the reviewer's report.
+
+    Raises:
+        ChecksFailedError: A check failed: nobody can approve it, so it is not published.
+    """
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.report import write_report
+    from pipeline.validation.release import check_release
+
+    workspace = Workspace.from_environment()
+    ledger, key = Ledger.open(workspace.ledger), ReleaseKey(release, period)
+    drawn = _drawn(ledger, key)
+    verdicts = check_release(workspace, drawn)
+    ledger.record_checks(key, verdicts.to_bytes(), passed=verdicts.passed)
+    path = workspace.report(release, period, key.revision)
+    write_report(path, drawn, verdicts, budget_facts(workspace, drawn.header.population, Period.parse(period)))
+    verdicts.require()
+    return str(key)
+
+
+def is_decided(release: str, period: str) -> bool:
+    """Whether a reviewer approved the candidate as it stands.
+
+    Raises:
+        NotApprovedError: It was rejected.
+    """
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.review.decisions import require_approval, waiting
+
+    ledger, key = Ledger.open(Workspace.from_environment().ledger), ReleaseKey(release, period)
+    if key in waiting(ledger):
+        return False
+    require_approval(ledger, key)
+    return True
+
+
+def approve(release: str, period: str, reviewer: str, reason: str, scripted: bool = False) -> None:
+    """Record an approval of the candidate as it stands."""
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.review import decisions
+
+    ledger = Ledger.open(Workspace.from_environment().ledger)
+    decisions.approve(ledger, ReleaseKey(release, period), reviewer, reason, scripted=scripted)
+
+
+def reject(release: str, period: str, reviewer: str, reason: str) -> None:
+    """Record a rejection of the candidate as it stands."""
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.review import decisions
+
+    ledger = Ledger.open(Workspace.from_environment().ledger)
+    decisions.reject(ledger, ReleaseKey(release, period), reviewer, reason)
+
+
+def waiting() -> list[tuple[str, str]]:
+    """(release, period) of candidates on which nobody decided yet."""
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.review import decisions
+
+    ledger = Ledger.open(Workspace.from_environment().ledger)
+    return [(key.release, key.period) for key in decisions.waiting(ledger)]
+
+
+def publish(release: str, period: str) -> str:
+    """Write all audiences' bundles; fails closed without a living approval.
+
+    Raises:
+        NotApprovedError: No approval covers exactly this candidate.
+        PublicationError: A bundle cannot be written, or differs from what was published.
+    """
+    from pipeline.privacy.chain import EntryKind
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.bundle import Approved, publish_release
+    from pipeline.review.decisions import require_approval
+    from pipeline.validation.verdicts import Verdicts
+
+    workspace = Workspace.from_environment()
+    ledger, key = Ledger.open(workspace.ledger), ReleaseKey(release, period)
+    approval = require_approval(ledger, key)
+    verdicts = Verdicts.from_bytes(ledger.checks(key) or b"[]").require()
+    approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
+    bundles = publish_release(workspace, _drawn(ledger, key), verdicts, approved)
+    digests = {bundle.audience: bundle.manifest_sha256 for bundle in bundles}
+    ledger.record(EntryKind.PUBLISHED, key, {"candidate_sha256": approval.candidate_sha256, "manifests": digests})
+    return str(key)
+
+
+def budgets() -> list[BudgetFacts]:
+    """Spent and left of each population, in the year to the end of its latest period in the ledger."""
+    from pipeline.privacy.chain import EntryKind
+    from pipeline.privacy.ledger import Ledger
+
+    workspace = Workspace.from_environment()
+    latest: dict[Population, Period] = {}
+    for entry in Ledger.open(workspace.ledger).entries():
+        if entry.kind is EntryKind.RESERVED:
+            who, period = Population(entry.payload["population"]), Period.parse(entry.key.period)
+            latest[who] = max(latest.get(who, period), period, key=lambda one: one.end)
+    return [budget_facts(workspace, who, period) for who, period in sorted(latest.items())]
+
+
+def run(release: str, period: str, progress: Progress = silent) -> str:
+    """All stages up to the reviewer's decision, without Airflow: for somebody writing a specification."""
+    from pipeline.spec import load_specification
+
+    workspace = Workspace.from_environment()
+    population = load_specification(workspace.releases / f"{release}.yaml").population
+    stage(population, period, progress)
+    check_staging(population, period)
+    draw(release, period, progress)
+    return validate(release, period)
+
+
+def budget_facts(workspace: Workspace, population: Population, period: Period) -> BudgetFacts:
+    """What releases about a population have cost in the year to a period's end, and what is left."""
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.report import BudgetFacts
+    from pipeline.site import load_site
+
+    cap = load_site(workspace.site_file).budget[population]
+    spent = Ledger.open(workspace.ledger).spent(population, period.end, cap).epsilon
+    left = max(cap.epsilon - spent, 0.0)
+    return BudgetFacts(population, cap.epsilon, cap.delta, spent, left, f"the year to {period.end:%d %B %Y}")
+
+
+def _reservation(bound: BoundSpecification, period: Period) -> Reservation:
+    from pipeline.privacy.accountant import charge
+    from pipeline.privacy.ledger import Reservation
+    from pipeline.privacy.levels import share_out
+
+    if period.kind is not bound.specification.period:
+        raise StagingError(
+            f"{bound.specification.release} is released by the {bound.specification.period}",
+            value=period,
+            remedy="Name such a period.",
+        )
+    return Reservation(
+        population=bound.specification.population,
+        period_start=period.start,
+        period_end=period.end,
+        specification_sha256=bound.specification.sha256,
+        charge=charge(share_out(bound)),
+    )
+
+
+def _drawn(ledger: Ledger, key: ReleaseKey) -> PrivateRelease:
+    from pipeline.release.artefact import PrivateRelease
+
+    content = ledger.artefact(key)
+    if content is None:
+        raise LedgerError("a release must be drawn before it is checked", value=key, remedy="Draw it first.")
+    return PrivateRelease.from_bytes(content)

@@ -1,0 +1,235 @@
+"""The DAG files as Airflow reads them: ids, schedules, wiring, and how thin they are."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+FILES = ("exports.py", "ingest_customers.py", "ingest_visitors.py")
+EXPORT_TASKS = ["draw", "validate", "await_review", "publish"]
+
+# Reads a folder of DAG files as Airflow does, and tells what it found as JSON.
+READER = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+def described(dag):
+    tasks = {
+        task.task_id: {
+            "downstream": sorted(task.downstream_task_ids),
+            "retries": task.retries,
+            "retry_delay": task.retry_delay.total_seconds(),
+            "owner": task.owner,
+            "reschedule": bool(getattr(task, "reschedule", False)),
+            "poke_interval": getattr(task, "poke_interval", None),
+            "timeout": getattr(task, "timeout", None),
+            "outlets": [outlet.name for outlet in task.outlets],
+            "arguments": list(task.op_args),
+        }
+        for task in dag.tasks
+    }
+    timetable = DagSerialization.to_dict(dag)["dag"]["timetable"]
+    return {"tasks": tasks, "timetable": timetable, "catchup": dag.catchup, "tags": sorted(dag.tags),
+            "max_active_runs": dag.max_active_runs, "documentation": dag.doc_md or ""}
+
+bag = DagBag(dag_folder=sys.argv[1])
+found = {"dags": {name: described(dag) for name, dag in bag.dags.items()},
+         "errors": {Path(path).name: text for path, text in bag.import_errors.items()}}
+Path(sys.argv[2]).write_text(json.dumps(found, default=str))
+"""
+
+Read = Callable[..., dict[str, Any]]
+
+
+def read_dags(folder: Path, **settings: str) -> dict[str, Any]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DEMOGRAPHICS"))}
+    airflow = {"AIRFLOW_HOME": str(folder), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    answer = folder / "answer.json"
+    subprocess.run(
+        [sys.executable, "-c", READER, str(DAGS), str(answer)],
+        env={**inherited, **airflow, **settings},
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    found: dict[str, Any] = json.loads(answer.read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The project's own DAGs, where no site is set."""
+    found = read_dags(tmp_path_factory.mktemp("airflow"))
+    assert found["errors"] == {}
+    return found
+
+
+def specification_names() -> set[str]:
+    return {path.stem for path in (DAGS / "releases").glob("*.yaml")}
+
+
+def test_there_is_a_dag_for_each_population_and_each_specification(read: dict[str, Any]) -> None:
+    assert specification_names() >= {"weekly_audience", "monthly_customers"}
+    expected = {"ingest_visitors", "ingest_customers"} | {f"export_{name}" for name in specification_names()}
+    assert set(read["dags"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("dag", "cron", "key_format"),
+    [("ingest_visitors", "0 0 * * 1", "%G-W%V-%u"), ("ingest_customers", "0 0 1 * *", "%Y-%m")],
+)
+def test_ingestion_runs_at_the_end_of_a_period_for_that_period(
+    read: dict[str, Any], dag: str, cron: str, key_format: str
+) -> None:
+    timetable = read["dags"][dag]["timetable"]
+    assert timetable["__type"].endswith("CronPartitionTimetable")
+    assert timetable["__var"]["expression"] == cron
+    assert timetable["__var"]["key_format"] == key_format
+    assert timetable["__var"]["run_offset"] == -1
+    assert timetable["__var"]["timezone"] == "UTC"
+    assert timetable["__var"]["run_immediately"] == 0  # the first run waits for the next end of a period
+
+
+@pytest.mark.parametrize("population", ["visitors", "customers"])
+def test_ingestion_stages_then_checks_and_only_then_tells_the_exports(read: dict[str, Any], population: str) -> None:
+    dag = read["dags"][f"ingest_{population}"]
+    assert dag["tasks"]["stage"]["downstream"] == ["check"]
+    assert dag["tasks"]["stage"]["outlets"] == []
+    assert dag["tasks"]["check"]["downstream"] == []
+    assert dag["tasks"]["check"]["outlets"] == [f"staging_{population}"]
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+
+
+@pytest.mark.parametrize("release", sorted(specification_names()))
+def test_an_export_starts_with_its_populations_staging_and_runs_its_stages_in_order(
+    read: dict[str, Any], release: str
+) -> None:
+    dag = read["dags"][f"export_{release}"]
+    population = yaml.safe_load((DAGS / "releases" / f"{release}.yaml").read_text())["population"]
+    assert dag["timetable"]["__type"].endswith("PartitionedAssetTimetable")
+    assert f"staging_{population}" in json.dumps(dag["timetable"]["__var"]["asset_condition"])
+    assert set(dag["tasks"]) == set(EXPORT_TASKS)
+    downstream = [dag["tasks"][task]["downstream"] for task in EXPORT_TASKS]
+    assert downstream == [["validate"], ["await_review"], ["publish"], []]
+
+
+@pytest.mark.parametrize("release", sorted(specification_names()))
+def test_waiting_for_the_reviewer_holds_no_worker_and_ends_after_two_weeks(read: dict[str, Any], release: str) -> None:
+    sensor = read["dags"][f"export_{release}"]["tasks"]["await_review"]
+    assert sensor["reschedule"]
+    assert sensor["poke_interval"] == 60
+    assert sensor["timeout"] == 14 * 24 * 3600
+
+
+def test_every_task_has_an_owner_retries_soon_and_is_told_references_only(read: dict[str, Any]) -> None:
+    names = {"visitors", "customers"} | specification_names()
+    for dag in read["dags"].values():
+        for task in dag["tasks"].values():
+            assert task["owner"] not in ("", "airflow")
+            assert task["retries"] == 2
+            assert 0 < task["retry_delay"] <= 60
+            assert all(argument in names or "dag_run.partition_key" in argument for argument in task["arguments"])
+
+
+def test_every_dag_explains_itself_and_has_tags(read: dict[str, Any]) -> None:
+    for dag in read["dags"].values():
+        assert len(dag["documentation"]) > 200
+        assert dag["tags"]
+
+
+def test_period_and_time_zone_are_those_of_the_site(tmp_path: Path) -> None:
+    site = {
+        "site": "Test site",
+        "time_zone": "Pacific/Auckland",
+        "visitors": {"logs": ["access.log"], "period": "day"},
+        "budget": {"visitors": {"epsilon": 30, "delta": 1e-5}},
+    }
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(site))
+    dags = read_dags(tmp_path, DEMOGRAPHICS_HOME=str(tmp_path))["dags"]
+    visitors, customers = (dags[f"ingest_{name}"]["timetable"]["__var"] for name in ("visitors", "customers"))
+    assert (visitors["expression"], visitors["key_format"]) == ("0 0 * * *", "%Y-%m-%d")
+    assert visitors["timezone"] == customers["timezone"] == "Pacific/Auckland"
+    assert customers["expression"] == "0 0 1 * *"  # the site has none, so the usual period stands
+
+
+def test_an_invalid_site_file_is_an_import_error_with_its_rule(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("site: Test site\nbudget: {}\n")
+    errors = read_dags(tmp_path, DEMOGRAPHICS_HOME=str(tmp_path))["errors"]
+    assert set(errors) == {"ingest_visitors.py", "ingest_customers.py"}
+    assert "at least one of visitors and customers must be declared" in errors["ingest_visitors.py"]
+
+
+def test_an_invalid_specification_is_an_import_error_with_its_rule(tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    releases.mkdir()
+    document = yaml.safe_load((DAGS / "releases" / "weekly_audience.yaml").read_text())
+    document["privacy"]["k"] = 1
+    (releases / "weekly_audience.yaml").write_text(yaml.safe_dump(document))
+    found = read_dags(tmp_path, DEMOGRAPHICS_RELEASES=str(releases))
+    assert set(found["errors"]) == {"exports.py"}
+    assert "SpecificationError" in found["errors"]["exports.py"]
+    assert "k must be a whole number from 2" in found["errors"]["exports.py"]
+    assert not [name for name in found["dags"] if name.startswith("export_")]
+
+
+def test_a_specification_in_another_folder_makes_its_dag(tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    releases.mkdir()
+    document = yaml.safe_load((DAGS / "releases" / "weekly_audience.yaml").read_text())
+    (releases / "other.yaml").write_text(yaml.safe_dump(document | {"release": "other"}))
+    found = read_dags(tmp_path, DEMOGRAPHICS_RELEASES=str(releases), DEMOGRAPHICS_REVIEW_POLL="5")
+    assert set(found["dags"]) == {"ingest_visitors", "ingest_customers", "export_other"}
+    assert found["dags"]["export_other"]["tasks"]["await_review"]["poke_interval"] == 5
+
+
+def test_there_are_exactly_the_known_dag_files() -> None:
+    assert sorted(path.name for path in DAGS.rglob("*.py")) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_dag_file_is_thin(name: str) -> None:
+    source = (DAGS / name).read_text()
+    code = [line for line in _without_docstring(source).splitlines() if line.strip()]
+    assert len(code) <= 60
+    assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Lambda | ast.Try | ast.While)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_dag_file_imports_nothing_heavy_and_in_under_a_second(name: str, tmp_path: Path) -> None:
+    heavy = "pandas numpy duckdb pyarrow great_expectations scipy altair dp_accounting diffprivlib"
+    program = (
+        "import runpy, sys, time\n"
+        "import airflow.sdk\n"
+        "started = time.process_time()\n"
+        "runpy.run_path(sys.argv[1])\n"
+        "print(time.process_time() - started, *set(sys.argv[2].split()) & set(sys.modules))\n"
+    )
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("DEMOGRAPHICS")}
+    answer = subprocess.run(
+        [sys.executable, "-c", program, str(DAGS / name), heavy],
+        env={**inherited, "AIRFLOW_HOME": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seconds, *found = answer.stdout.splitlines()[-1].split()
+    assert found == []
+    assert float(seconds) < 1
+
+
+def _without_docstring(source: str) -> str:
+    lines = source.splitlines()
+    first = ast.parse(source).body[0]
+    return "\n".join(lines[first.end_lineno :])

@@ -1,0 +1,67 @@
+"""Every command in the documents is run, in their order, on the sample site."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+PROGRAM = Path(sys.executable).with_name("demographics")
+
+
+def commands(document: Path) -> list[list[str]]:
+    """Lines of the document's shell blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [shlex.split(line, comments=True) for line in lines if shlex.split(line, comments=True)]
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_the_two_commands_come_first() -> None:
+    assert [command[:2] for command in commands(PROJECT / "README.md")[:2]] == [["make", "run"], ["make", "test"]]
+
+
+def test_every_command_of_the_program_in_the_documents_works(tmp_path: Path) -> None:
+    found = [command for document in DOCUMENTS for command in commands(document) if command[0] == "demographics"]
+    assert len(found) >= 8
+    for command in found:
+        done = run([str(PROGRAM), *command[1:]], tmp_path)
+        assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_other_command_is_a_target_of_make_or_the_gate(document: Path) -> None:
+    for command in commands(document):
+        if command[0] == "demographics":
+            continue
+        assert command[0] == "make", shlex.join(command)
+        # Only told, not done: `make run` and `make test` have tests of their own.
+        done = run(["make", "--dry-run", *command[1:]], PROJECT)
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_program_is_documented() -> None:
+    from pipeline.cli import main
+
+    text = "\n".join(document.read_text("utf-8") for document in DOCUMENTS)
+    for name in main.commands:
+        assert f"demographics {name}" in text, f"demographics {name} stands in no document"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
