@@ -16,6 +16,22 @@ from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
 from tests.builders import StagingOf, pseudonym, site_document, specification_document, write_visitors
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="Fail where a test is skipped: the gate installs all.")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and config.getoption("--no-skips"):
+        terminalreporter.write_line(f"{len(skipped)} test(s) were skipped, which this run does not allow.", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def site() -> SiteFile:
     return SiteFile.model_validate(site_document())

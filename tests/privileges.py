@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 _NOBODY = 65534
@@ -21,26 +19,16 @@ def open_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def error_without_root(action: Callable[[], object]) -> BaseException | None:
-    """What an action raises for somebody who is not root; None where it raises nothing."""
-    context = multiprocessing.get_context("fork")
-    answers: SimpleQueue[BaseException | None] = context.SimpleQueue()
-    child = context.Process(target=_attempt, args=(action, answers))
-    child.start()
-    answer = answers.get()
-    child.join()
-    return answer
-
-
-def _attempt(action: Callable[[], object], answers: SimpleQueue[BaseException | None]) -> None:
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Do the block as nobody where the tests run as root; as oneself otherwise."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(_NOBODY)
+    os.seteuid(_NOBODY)
     try:
-        action()
-    except Exception as failure:  # noqa: BLE001  any is the answer
-        # The class and the message: an error of ours does not survive pickling with its parts.
-        answers.put(RuntimeError(f"{type(failure).__name__}: {failure}"))
-    else:
-        answers.put(None)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)

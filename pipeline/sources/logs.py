@@ -91,7 +91,7 @@ def _readable_file(path: Path, pattern: str) -> Path:
             value="a folder" if stat.S_ISDIR(mode) else f"a special file for {pattern!r}",
             remedy=f"Name the files themselves, e.g. {pattern.rstrip('/')}/*.log." if stat.S_ISDIR(mode) else "",
         )
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):
         raise _unreadable(path, PermissionError())
     return path
 

@@ -41,18 +41,18 @@ def demographics(home: Path, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["--home", str(home), "--releases", str(home / "releases"), *arguments])
 
 
-def edit(path: Path, change: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
+def edit(path: Path, change: Callable[[dict], object]) -> None:  # type: ignore[type-arg]
     document = yaml.safe_load(path.read_text("utf-8"))
     change(document)
     path.write_text(yaml.safe_dump(document), "utf-8")
 
 
 def site(change: Callable[[dict], object]) -> Callable[[Path], None]:  # type: ignore[type-arg]
-    return lambda home: edit(home / "site.yaml", lambda document: change(document) and None)
+    return lambda home: edit(home / "site.yaml", change)
 
 
 def specification(change: Callable[[dict], object]) -> Callable[[Path], None]:  # type: ignore[type-arg]
-    return lambda home: edit(home / "releases" / "weekly_audience.yaml", lambda document: change(document) and None)
+    return lambda home: edit(home / "releases" / "weekly_audience.yaml", change)
 
 
 def malformed(home: Path) -> None:

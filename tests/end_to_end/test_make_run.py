@@ -59,8 +59,8 @@ def watched_sockets() -> Iterator[set[str]]:
         while not over.wait(0.5):
             ours = {child.pid for child in psutil.Process().children(recursive=True)}
             for socket in psutil.net_connections("inet"):
-                if socket.pid in ours and socket.status == psutil.CONN_LISTEN:
-                    seen.add(socket.laddr.ip)
+                if socket.laddr and socket.pid in ours and socket.status == psutil.CONN_LISTEN:
+                    seen.add(socket.laddr[0])
 
     thread = threading.Thread(target=look)
     thread.start()

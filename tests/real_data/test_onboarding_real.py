@@ -1,6 +1,5 @@
 """A first site from real input that lies outside the project; left out where it is not there."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,7 @@ from pipeline.periods import Period
 from pipeline.site import load_site
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
-
-FOLDER = Path(os.environ.get("DEMOGRAPHICS_REAL_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
-if not FOLDER.is_dir():
-    pytest.skip("the folder of real input is not there", allow_module_level=True)
+from tests.real_data.folder import FOLDER
 
 pytestmark = pytest.mark.real_data
 
