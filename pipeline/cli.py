@@ -114,6 +114,20 @@ def check() -> None:
 
 @main.command()
 @click.argument("release")
+def plan(release: str) -> None:
+    """Show what RELEASE would do, from public parameters alone: noise, group sizes, errors, the year's budget."""
+    from pipeline.cli_plan import show_plan
+    from pipeline.site import load_site
+    from pipeline.spec import bind, load_specification
+
+    with _reported() as console:
+        workspace = Workspace.from_environment()
+        specification = load_specification(workspace.releases / f"{release}.yaml")
+        show_plan(bind(specification, load_site(workspace.site_file)), console)
+
+
+@main.command()
+@click.argument("release")
 @PERIOD
 def run(release: str, period: str) -> None:
     """Run RELEASE up to the reviewer's decision, without Airflow."""
