@@ -81,6 +81,22 @@ def test_the_same_total_reads_the_same_in_every_table(bound: BoundSpecification,
     pd.testing.assert_series_equal(countries, subtotals, check_names=False)
 
 
+class Loud:
+    """A source of noise that would lift anything over any threshold."""
+
+    def randomise(self, value: int) -> int:
+        return value + 10**6
+
+
+def test_no_noise_however_large_releases_a_group_of_fewer_than_k(
+    bound: BoundSpecification, groups: BoundedGroups
+) -> None:
+    table = draw_release(bound, groups, source=lambda _: Loud()).tables["by_country"].set_index("country")
+    # C: never released; D: released, and folded so that the parts of this absurd draw add up.
+    assert list(table.loc[["MT", "LI"], "conf_status"]) == ["C", "C"]
+    assert set(table.loc[["DE", "FR", "US"], "conf_status"]) <= {"F", "D"}
+
+
 def test_two_draws_differ_and_one_draw_survives_its_bytes(bound: BoundSpecification, groups: BoundedGroups) -> None:
     first, second = draw_release(bound, groups), draw_release(bound, groups)
     assert first.sha256 != second.sha256
