@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from pipeline import documents
 from pipeline.documents import Document
@@ -36,8 +37,14 @@ def _not_reserved(key: str) -> str:
 
 
 NotReserved = AfterValidator(_not_reserved)
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$"), NotReserved]
-Key = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f]+$"), NotReserved]
+NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,39}$"
+KEY_PATTERN: Final = r"^[^\x00-\x1f]+$"
+# A schema says the same as the validator.
+_RESERVED: Final[JsonDict] = {"not": {"enum": [TOTAL_KEY, REMAINDER_KEY]}}
+Name = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra=_RESERVED), NotReserved]
+Key = Annotated[
+    str, Field(min_length=1, max_length=60, pattern=KEY_PATTERN, json_schema_extra=_RESERVED), NotReserved
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -77,6 +84,7 @@ class DatabaseSource(Document):
     """A table or view of a database that SQLAlchemy reaches."""
 
     kind: Literal["database"]
+    """Says that the source is a database."""
     url: str
     """SQLAlchemy address; a relative SQLite path is relative to the site file."""
     table: str
@@ -87,10 +95,13 @@ class CsvSource(Document):
     """A delimited text file with a header line."""
 
     kind: Literal["csv"]
+    """Says that the source is a delimited file."""
     path: str
     """Relative to the site file."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """What stands between two columns."""
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    """How the file's characters are written as bytes."""
 
 
 TableSource = Annotated[DatabaseSource | CsvSource, Field(discriminator="kind")]
@@ -100,8 +111,11 @@ class CountryColumn(Document):
     """A column of country names or codes, generalised to ISO 3166-1 alpha-2."""
 
     kind: Literal["country"]
+    """Says that the column names countries."""
     column: str
+    """Name of the column in the source."""
     title: str = "Country"
+    """Heading of the dimension, as recipients read it."""
 
     def keys(self) -> tuple[str, ...]:
         """The closed key set."""
@@ -112,9 +126,13 @@ class CategoryColumn(Document):
     """A column of which only declared values are kept; anything else is ``other``."""
 
     kind: Literal["category"]
+    """Says that the column holds one of a few values."""
     column: str
+    """Name of the column in the source."""
     title: str
+    """Heading of the dimension, as recipients read it."""
     values: Annotated[tuple[Key, ...], Field(min_length=1)]
+    """The values that may be named in a table, spelled as in the source."""
 
     def keys(self) -> tuple[str, ...]:
         """The closed key set, without ``other`` and ``unknown``."""
@@ -125,8 +143,11 @@ class BandColumn(Document):
     """A number (currency signs and grouping commas allowed) put into declared bands."""
 
     kind: Literal["band"]
+    """Says that the column holds a number."""
     column: str
+    """Name of the column in the source."""
     title: str
+    """Heading of the dimension, as recipients read it."""
     edges: Annotated[tuple[int, ...], Field(min_length=1)]
     """Ascending; a value on an edge belongs to the band above it."""
 
@@ -147,10 +168,15 @@ class YearColumn(Document):
     """A date, of which the year is kept, within declared years."""
 
     kind: Literal["year"]
+    """Says that the column holds a date."""
     column: str
+    """Name of the column in the source."""
     title: str
+    """Heading of the dimension, as recipients read it."""
     first: Annotated[int, Field(ge=1900, le=2200)]
+    """First year that may be named in a table; any earlier is ``other``."""
     last: Annotated[int, Field(ge=1900, le=2200)]
+    """Last year that may be named in a table; any later is ``other``."""
 
     def keys(self) -> tuple[str, ...]:
         """One key a year, without ``other`` and ``unknown``."""
@@ -164,6 +190,7 @@ class OrderSource(Document):
     """The payment service's export of orders: what was bought, never how it was paid."""
 
     source: TableSource
+    """Where the orders are."""
     person: str
     """Column that names the customer as the customer table does; becomes a pseudonym."""
     placed: str
@@ -173,28 +200,35 @@ class OrderSource(Document):
     products: Annotated[tuple[Key, ...], Field(min_length=1)]
     """Products that may be named in a table; any other is ``other``."""
     max_rejected_share: Share = 0.01
+    """Above this share of orders that cannot be used, ingestion stops."""
 
 
 class CustomerSource(Document):
     """Customer records: declared columns only."""
 
     source: TableSource
+    """Where the customers are."""
     person: str
     """Column that tells customers apart; becomes a pseudonym and is not stored."""
     period: PeriodKind = PeriodKind.MONTH
+    """The period in which a customer is one person (the privacy unit)."""
     signed_up: str | None = None
     """Column with the date of sign-up (ISO 8601); who signed up after a period is not of it."""
     dimensions: Annotated[dict[Name, CustomerColumn], Field(min_length=1)]
     """Declared columns, each with its generalisation."""
     orders: OrderSource | None = None
+    """Where orders are, if tables may count who ordered which product."""
     max_rejected_share: Share = 0.01
+    """Above this share of customers that cannot be used, ingestion stops."""
 
 
 class BudgetCap(Document):
     """What all releases about one population may spend together over a rolling year."""
 
     epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Privacy loss that the year's releases may add up to."""
     delta: Annotated[float, Field(gt=0, lt=1)]
+    """Probability with which the guarantee of the year's epsilon may fail."""
 
 
 class SiteFile(Document):
@@ -209,10 +243,13 @@ class SiteFile(Document):
     synthetic: bool = False
     """True where the data is made up; everything that is made from it then says so."""
     time_zone: str = "UTC"
-    """In which periods begin and end."""
+    """In which periods begin and end: a name of the IANA time zone database, ``Europe/Berlin`` for example."""
     visitors: VisitorSource | None = None
+    """Visitor logs, if visitors are counted."""
     customers: CustomerSource | None = None
+    """Customer records, if customers are counted."""
     budget: dict[Population, BudgetCap]
+    """The year's cap for each population that is counted."""
 
     @field_validator("time_zone")
     @classmethod

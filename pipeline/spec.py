@@ -19,7 +19,7 @@ from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import DemographicsError, SpecificationError
 from pipeline.periods import PeriodKind
-from pipeline.privacy.budget import Delta, Epsilon, K
+from pipeline.privacy.budget import MAX_K, Delta, Epsilon, K
 from pipeline.site import Name, SiteFile
 from pipeline.vocabulary import UNIT_NAMES, Audience, Dimension, Population
 
@@ -39,11 +39,12 @@ class ReleaseKey:
 class PrivacyParameters(Document):
     """What the whole release may tell about one person in one period."""
 
-    epsilon: float
+    # The bounds are checked by the budget types below, whose messages say more; they stand here for the JSON Schema.
+    epsilon: Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0})]
     """Privacy loss of the whole release, shared out over its tables."""
-    delta: float
+    delta: Annotated[float, Field(json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1})]
     """Probability with which the guarantee of epsilon may fail, for the whole release."""
-    k: int
+    k: Annotated[int, Field(json_schema_extra={"minimum": 2, "maximum": MAX_K})]
     """No group of fewer distinct people is ever released."""
 
     @model_validator(mode="after")
@@ -59,8 +60,12 @@ class TableSpecification(Document):
     """Distinct people by one or more dimensions."""
 
     name: Name
+    """Of the table's files; no other table of the release has it."""
     title: Annotated[str, Field(min_length=1, max_length=120)]
-    dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
+    """Heading of the table, as recipients read it."""
+    dimensions: Annotated[
+        tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})
+    ]
     """In drilling order: each parent's rows add up to the parent's row."""
     max_groups: Annotated[int, Field(ge=1, le=100)] | None = None
     """In how many groups one person may count (l0). For dimensions of which a person may have many; a person
@@ -78,18 +83,27 @@ class ReleaseSpecification(Document):
     """One release: tables over the people of one population, drawn together."""
 
     release: Name
+    """Name of the release; the file is named so too, with ``.yaml`` after it."""
     title: Annotated[str, Field(min_length=1, max_length=120)]
+    """Heading of the release, as recipients read it."""
     description: Annotated[str, Field(min_length=1)]
+    """What the release tells and how it is to be read, in a few sentences for recipients."""
     owner: Annotated[str, Field(min_length=1)]
     """The team that answers for the release."""
     purpose: Annotated[str, Field(min_length=1)]
     """Why it is made, in the words of the privacy notice."""
     population: Population
+    """Who is counted."""
     period: PeriodKind
+    """The period of one release: the one in which the site file tells people of this population apart."""
     privacy: PrivacyParameters
+    """The most that the release may tell about one person."""
     tables: Annotated[tuple[TableSpecification, ...], Field(min_length=1)]
-    audiences: Annotated[dict[Audience, tuple[Name, ...]], Field(min_length=1)]
-    """Which tables each audience receives."""
+    """What is counted; all tables are drawn once, together."""
+    audiences: Annotated[
+        dict[Audience, Annotated[tuple[Name, ...], Field(json_schema_extra={"minItems": 1})]], Field(min_length=1)
+    ]
+    """Which tables each audience receives; an audience that is not named receives nothing."""
     review: Literal["every release"] = "every release"
     """When a privacy reviewer must decide."""
 
