@@ -203,6 +203,17 @@ def publish(release: str, period: str) -> None:
 
 
 @main.command()
+@click.argument("release")
+@PERIOD
+def explain(release: str, period: str) -> None:
+    """Tell every step from source to number of a drawn RELEASE, in words."""
+    from pipeline import flow
+
+    with _reported() as console:
+        console.print(flow.explain(release, period), markup=False, highlight=False)
+
+
+@main.command()
 def budget() -> None:
     """Show what releases have cost each population over the year, and what is left."""
     from rich.table import Table

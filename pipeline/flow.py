@@ -6,7 +6,7 @@ nothing about anybody. Everything else is found through the workspace, and heavy
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ConfigurationError, LedgerError, StagingError
 from pipeline.periods import Period
@@ -16,10 +16,21 @@ from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.deidentify.staging import SourceCounts
     from pipeline.privacy.ledger import Ledger, Reservation
     from pipeline.publication.report import BudgetFacts
     from pipeline.release.artefact import PrivateRelease
+    from pipeline.site import SiteFile
     from pipeline.spec import BoundSpecification
+
+_COLUMN_WORDS: Final = {
+    "country": "as the code of a country",
+    "category": "declared values only",
+    "band": "a number, put into declared bands",
+    "year": "a date, of which the year is kept",
+}
 
 
 def stage(population: str, period: str, progress: Progress = silent) -> str:
@@ -197,6 +208,26 @@ def budgets() -> list[BudgetFacts]:
     return [budget_facts(workspace, who, period) for who, period in sorted(latest.items())]
 
 
+def explain(release: str, period: str) -> str:
+    """Every step from source to number of a drawn release, in words; reads no true count.
+
+    Raises:
+        LedgerError: It was not drawn.
+    """
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.release import explanation
+    from pipeline.review.history import history, reservation
+    from pipeline.site import load_site
+
+    workspace, key = Workspace.from_environment(), ReleaseKey(release, str(Period.parse(period)))
+    ledger, site = Ledger.open(workspace.ledger), load_site(workspace.site_file)
+    population = reservation(ledger, key).population
+    drawn, told = _drawn(ledger, key), history(ledger, key, site.budget[population])
+    visitors = population is Population.VISITORS
+    origins = explanation.VISITOR_ORIGINS if visitors else _customer_origins(site)
+    return explanation.explain(drawn, _line_counts(workspace, population, period), told, origins)
+
+
 def run(release: str, period: str, progress: Progress = silent) -> str:
     """All stages up to the reviewer's decision, without Airflow: for somebody writing a specification."""
     from pipeline.spec import load_specification
@@ -219,6 +250,25 @@ def budget_facts(workspace: Workspace, population: Population, period: Period) -
     spent = Ledger.open(workspace.ledger).spent(population, period.end, cap).epsilon
     left = max(cap.epsilon - spent, 0.0)
     return BudgetFacts(population, cap.epsilon, cap.delta, spent, left, f"the year to {period.end:%d %B %Y}")
+
+
+def _line_counts(workspace: Workspace, population: Population, period: str) -> Mapping[str, SourceCounts] | None:
+    from pipeline.deidentify.staging import load_staging
+
+    try:
+        return load_staging(workspace, population, Period.parse(period)).manifest.sources
+    except StagingError:  # purged, or never there in this place
+        return None
+
+
+def _customer_origins(site: SiteFile) -> dict[str, str]:
+    if site.customers is None:
+        return {}
+    found = {
+        name: f"column {one.column!r}, {_COLUMN_WORDS[one.kind]}" for name, one in site.customers.dimensions.items()
+    }
+    orders = site.customers.orders
+    return found | ({"product": f"column {orders.product!r} of the orders, declared products only"} if orders else {})
 
 
 def _reservation(bound: BoundSpecification, period: Period) -> Reservation:

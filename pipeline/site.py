@@ -42,9 +42,7 @@ KEY_PATTERN: Final = r"^[^\x00-\x1f]+$"
 # A schema says the same as the validator.
 _RESERVED: Final[JsonDict] = {"not": {"enum": [TOTAL_KEY, REMAINDER_KEY]}}
 Name = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra=_RESERVED), NotReserved]
-Key = Annotated[
-    str, Field(min_length=1, max_length=60, pattern=KEY_PATTERN, json_schema_extra=_RESERVED), NotReserved
-]
+Key = Annotated[str, Field(min_length=1, max_length=60, pattern=KEY_PATTERN, json_schema_extra=_RESERVED), NotReserved]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

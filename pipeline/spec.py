@@ -63,9 +63,7 @@ class TableSpecification(Document):
     """Of the table's files; no other table of the release has it."""
     title: Annotated[str, Field(min_length=1, max_length=120)]
     """Heading of the table, as recipients read it."""
-    dimensions: Annotated[
-        tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})
-    ]
+    dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})]
     """In drilling order: each parent's rows add up to the parent's row."""
     max_groups: Annotated[int, Field(ge=1, le=100)] | None = None
     """In how many groups one person may count (l0). For dimensions of which a person may have many; a person

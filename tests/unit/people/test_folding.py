@@ -40,5 +40,6 @@ def test_true_counts_are_not_in_the_representation(
 def test_nothing_is_left_of_temporary_files(
     bound: BoundSpecification, staging_of: StagingOf, secret: PeriodKey, tmp_path: Path
 ) -> None:
+    (tmp_path / "spill" / ".spill-999999999-killed").mkdir(parents=True)
     bounded_groups(bound, staging_of([{"person": 1}]), secret, tmp_path / "spill")
     assert list((tmp_path / "spill").iterdir()) == []
