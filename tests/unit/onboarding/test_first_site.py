@@ -106,6 +106,7 @@ def test_what_was_written_can_be_staged(tmp_path: Path, home: Path) -> None:
 def test_no_raw_value_of_a_person_is_written_or_told(tmp_path: Path, home: Path) -> None:
     report = write_first_site(home, busy_logs(tmp_path), customers_csv(tmp_path))
     told = describe(report) + "".join(path.read_text() for path in (report.site_file, *report.releases))
+    told = told.replace(str(tmp_path), "")  # where pytest put the sources, by a running number
     assert not any(
         raw in told for raw in ("Lovelace", "@", "151", "c000", "Berlin", "colour of", "rare.", "~ada", "198.")
     )
