@@ -57,7 +57,7 @@ def parse(content: dict[str, object], model: type[Model], error: type[Demographi
 def _problem(item: object) -> str:
     assert isinstance(item, dict)
     place = ".".join(str(part) for part in item["loc"]) or "the document"
-    message = str(item["msg"]).removeprefix("Value error, ")
+    message = str(item["msg"]).removeprefix("Value error, ").removesuffix(".")
     value = item.get("input")
     shown = f", got {value!r}" if isinstance(value, str | int | float | bool) and item["type"] != "missing" else ""
     return f"{place}: {message[:1].lower() + message[1:]}{shown}"

@@ -84,7 +84,8 @@ class DatabaseSource(Document):
     kind: Literal["database"]
     """Says that the source is a database."""
     url: str
-    """SQLAlchemy address; a relative SQLite path is relative to the site file."""
+    """SQLAlchemy address; a relative SQLite path is relative to the site file. ``$NAME`` is taken from the environment,
+    so that no password need stand here."""
     table: str
     """Table or view, optionally with its schema."""
 
@@ -176,6 +177,12 @@ class YearColumn(Document):
     last: Annotated[int, Field(ge=1900, le=2200)]
     """Last year that may be named in a table; any later is ``other``."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> YearColumn:
+        if self.first > self.last:
+            raise ValueError("first must not be after last")
+        return self
+
     def keys(self) -> tuple[str, ...]:
         """One key a year, without ``other`` and ``unknown``."""
         return tuple(str(year) for year in range(self.first, self.last + 1))
@@ -218,6 +225,12 @@ class CustomerSource(Document):
     """Where orders are, if tables may count who ordered which product."""
     max_rejected_share: Share = 0.01
     """Above this share of customers that cannot be used, ingestion stops."""
+
+    @model_validator(mode="after")
+    def _product_is_of_orders(self) -> CustomerSource:
+        if self.orders and "product" in self.dimensions:
+            raise ValueError("a dimension 'product' comes from the orders: give the customers' column another name")
+        return self
 
 
 class BudgetCap(Document):

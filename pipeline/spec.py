@@ -60,7 +60,7 @@ class TableSpecification(Document):
     """Distinct people by one or more dimensions."""
 
     name: Name
-    """Of the table's files; no other table of the release has it."""
+    """Name of the table and of its files; no other table of the release has it."""
     title: Annotated[str, Field(min_length=1, max_length=120)]
     """Heading of the table, as recipients read it."""
     dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True})]
@@ -91,7 +91,7 @@ class ReleaseSpecification(Document):
     purpose: Annotated[str, Field(min_length=1)]
     """Why it is made, in the words of the privacy notice."""
     population: Population
-    """Who is counted."""
+    """The people that are counted."""
     period: PeriodKind
     """The period of one release: the one in which the site file tells people of this population apart."""
     privacy: PrivacyParameters

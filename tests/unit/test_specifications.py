@@ -20,6 +20,17 @@ def table(**changes: Any) -> list[dict[str, Any]]:
     return [{"name": "by_country", "title": "By country", "dimensions": ["country"]} | changes]
 
 
+YEARS = {"kind": "year", "column": "since", "title": "Since", "first": 2020, "last": 2026}
+TABLE = {"kind": "csv", "path": "x.csv"}
+ORDERS = {"source": TABLE, "person": "id", "placed": "at", "product": "what", "products": ["Studio"]}
+
+
+def customers(**changes: Any) -> dict[str, Any]:
+    cap = {"epsilon": 30, "delta": 1e-5}
+    source = {"source": TABLE, "person": "id", "dimensions": {"year": YEARS}} | changes
+    return {"customers": source, "budget": {"visitors": cap, "customers": cap}}
+
+
 TURNED = {"name": "turned", "title": "Turned", "dimensions": ["browser", "country", "language"]}
 
 
@@ -46,6 +57,7 @@ def test_its_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
         ({"privacy": {"epsilon": float("inf"), "delta": 1e-7, "k": 50}}, "epsilon must be a positive"),
         ({"privacy": {"epsilon": 1, "delta": 0, "k": 50}}, "delta must lie strictly between 0 and 1"),
         ({"privacy": {"epsilon": 1, "delta": 1.5, "k": 50}}, "delta must lie strictly between 0 and 1"),
+        ({"privacy": {"epsilon": 1, "delta": float("nan"), "k": 50}}, "delta must lie strictly between 0 and 1"),
         ({"privacy": {"epsilon": 1, "delta": 1e-7, "k": 1}}, "k must be a whole number from 2"),
         ({"privacy": {"epsilon": 1, "delta": 1e-7, "k": 2.5}}, "privacy.k"),
         ({"audiences": {"press": ["by_country"]}}, "'press'|partner"),
@@ -55,6 +67,8 @@ def test_its_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
         ({"tables": []}, "tables"),
         ({"tables": table() + table()}, "repeated: by_country"),
         ({"tables": table(dimensions=["country", "country"])}, "once only"),
+        ({"tables": table(dimensions=["section"], max_groups=0)}, r"max_groups.*greater than or equal to 1"),
+        ({"tables": table(dimensions=["section"], max_groups=-1)}, r"max_groups.*greater than or equal to 1"),
         ({"colour": "blue"}, "colour"),
     ],
 )
@@ -124,6 +138,8 @@ def test_a_folder_without_specifications_is_refused(tmp_path: Path) -> None:
         ({"cookies": True}, "cookies"),
         ({"visitors": {"logs": ["x"], "sections": [{"section": "all", "paths": ["/*"]}]}}, "kept for totals"),
         ({"visitors": {"logs": ["x"], "referrer_domains": ["all other"]}}, "kept for totals"),
+        (customers(dimensions={"year": YEARS | {"first": 2027}}), "first must not be after last"),
+        (customers(dimensions={"product": YEARS}, orders=ORDERS), "comes from the orders"),
     ],
 )
 def test_a_broken_site_file_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

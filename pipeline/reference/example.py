@@ -1,0 +1,210 @@
+"""A small, complete site file and specification, and ways to break them: the page shows both, tests load them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from pipeline import documents
+from pipeline.errors import ConfigurationError, DemographicsError, SpecificationError
+from pipeline.site import SiteFile
+from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
+
+SITE_NAME: Final = "site.yaml"
+RELEASE_NAME: Final = "weekly_countries.yaml"
+
+SITE_TEXT: Final = """\
+site: Example Software
+contact: privacy@example.com
+time_zone: Europe/Berlin
+budget:
+  visitors: {epsilon: 30, delta: 1.0e-4}
+  customers: {epsilon: 12, delta: 1.0e-5}
+
+visitors:
+  logs: [logs/access.log*]
+  trailing_fields: [accept_language]
+  own_domains: [example.com]
+  sections:
+    - {section: docs, paths: ["/docs/*"]}
+    - {section: store, paths: ["/store", "/store/*"]}
+  referrer_domains: [github.com]
+
+customers:
+  source: {kind: database, url: "sqlite:///shop.db", table: customers}
+  person: customer_id
+  signed_up: signed_up
+  dimensions:
+    country: {kind: country, column: country}
+    customer_kind: {kind: category, column: type, title: Kind of customer, values: [personal, business]}
+    seats: {kind: band, column: seats, title: Seats, edges: [2, 20]}
+    signed_up_year: {kind: year, column: signed_up, title: Year of sign-up, first: 2024, last: 2026}
+  orders:
+    source: {kind: csv, path: orders.csv}
+    person: customer_id
+    placed: placed_at
+    product: product
+    products: [Studio, Server]
+"""
+
+RELEASE_TEXT: Final = """\
+release: weekly_countries
+title: Weekly visitors by country
+description: How many people visited the site in a week, by country and by section. Numbers carry noise.
+owner: Web analytics
+purpose: Aggregated demographics for partners and resellers, as the privacy notice says.
+
+population: visitors
+period: week
+
+privacy: {epsilon: 1, delta: 1.0e-7, k: 50}
+
+tables:
+  - name: by_country
+    title: Visitors by country
+    dimensions: [country]
+  - name: by_country_and_system
+    title: Visitors by country and operating system
+    dimensions: [country, operating_system]
+  - name: by_section
+    title: Visitors by section of the site
+    dimensions: [section]
+    max_groups: 2
+
+audiences:
+  partner: [by_country, by_country_and_system, by_section]
+  reseller: [by_country]
+"""
+
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Break:
+    """One rule, and a change of the example that breaks it.
+
+    Attributes:
+        rule: In words.
+        says: What the program's message has in it.
+        place: Keys and positions that lead to what is changed.
+        value: What is put there; ``ABSENT`` takes it away.
+        of_site: Whether the site file is changed, and not the specification.
+    """
+
+    rule: str
+    says: str
+    place: tuple[str | int, ...]
+    value: object
+    of_site: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """The changed document."""
+        changed = copy.deepcopy(parsed(SITE_TEXT if self.of_site else RELEASE_TEXT))
+        node: Any = changed
+        for step in self.place[:-1]:
+            node = node[step]
+        if self.value is ABSENT:
+            del node[self.place[-1]]
+        else:
+            node[self.place[-1]] = self.value
+        return changed
+
+    def message(self) -> str:
+        """What the program says of it.
+
+        Raises:
+            ValueError: Nothing, or it refuses something else: the rule does not hold any more.
+        """
+        try:
+            bound_example(**{"site" if self.of_site else "release": self.document()})
+        except DemographicsError as failure:
+            if self.says in str(failure):
+                return str(failure)
+        raise ValueError(f"no such rule refuses this: {self.rule}")
+
+
+_COLUMNS: Final = ("customers", "dimensions")
+_BY_SYSTEM: Final = {"name": "by_section", "title": "Turned", "dimensions": ["operating_system", "country"]}
+
+# What the JSON Schema knows too, so that an editor marks it.
+SEEN_BY_EDITORS: Final = (
+    Break("There are no other keys than those above.", "colour: extra inputs", ("colour",), "blue"),
+    Break("Required keys are there.", "owner: field required", ("owner",), ABSENT),
+    Break("Names are written as names.", "tables.0.name: string should match", ("tables", 0, "name"), "By country"),
+    Break("`all` is kept for totals.", "kept for totals", ("tables", 0, "name"), "all"),
+    Break("Populations are those above.", "population: input should be", ("population",), "employees"),
+    Break("Audiences are those above.", "audiences.press", ("audiences", "press"), ["by_country"]),
+    Break("Epsilon is above 0.", "epsilon must be", ("privacy", "epsilon"), 0),
+    Break("Delta lies between 0 and 1.", "delta must lie", ("privacy", "delta"), 1),
+    Break("k is at least 2.", "k must be", ("privacy", "k"), 1),
+    Break("A dimension stands in a table once.", "once only", ("tables", 0, "dimensions"), ["country", "country"]),
+    Break("An audience receives something.", "must receive", ("audiences", "partner"), []),
+    Break(
+        "A share lies between 0 and 1.",
+        "less than or equal to 1",
+        ("visitors", "max_rejected_share"),
+        1.5,
+        of_site=True,
+    ),
+    Break(
+        "Kinds of columns are those above.", "does not match any", (*_COLUMNS, "seats", "kind"), "text", of_site=True
+    ),
+    Break(
+        "Dimensions are named as names are.",
+        "Seats sold",
+        (*_COLUMNS, "Seats sold"),
+        {"kind": "country", "column": "c"},
+        of_site=True,
+    ),
+)
+
+# What only the program sees, because it takes two places, two files or a list that no schema holds.
+SEEN_BY_CHECK: Final = (
+    Break("Tables have different names.", "names must differ", ("tables", 1, "name"), "by_country"),
+    Break("Audiences receive tables that there are.", "do not exist", ("audiences", "partner", 0), "by_planet"),
+    Break(
+        "Dimensions are those that the site offers.", "that the site offers", ("tables", 0, "dimensions", 0), "planet"
+    ),
+    Break(
+        "`max_groups` is set where a person may have many.",
+        "max_groups must be set",
+        ("tables", 2, "max_groups"),
+        ABSENT,
+    ),
+    Break(
+        "`max_groups` is left out where a person has one.",
+        "max_groups must be left out",
+        ("tables", 0, "max_groups"),
+        3,
+    ),
+    Break("The period is the population's in the site file.", "the period must be", ("period",), "month"),
+    Break("Tables over the same dimensions name them in one order.", "in the same order", ("tables", 2), _BY_SYSTEM),
+    Break("A release stays below the year's cap.", "yearly cap", ("privacy", "epsilon"), 31),
+    Break("The site file has what is counted.", "must declare visitors", ("visitors",), ABSENT, of_site=True),
+    Break(
+        "The budget has a cap for each population.", "must have a cap", ("budget", "customers"), ABSENT, of_site=True
+    ),
+    Break("Time zones are those of the IANA database.", "IANA", ("time_zone",), "Mars/Olympus", of_site=True),
+    Break("Edges of bands ascend.", "must ascend", (*_COLUMNS, "seats", "edges"), [20, 2], of_site=True),
+)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """The mapping that a YAML text holds."""
+    found = yaml.safe_load(text)
+    assert isinstance(found, dict)
+    return found
+
+
+def bound_example(release: dict[str, Any] | None = None, site: dict[str, Any] | None = None) -> BoundSpecification:
+    """The example, validated and bound, or either document in its stead.
+
+    Raises:
+        DemographicsError: A document breaks a rule.
+    """
+    checked_site = documents.parse(site or parsed(SITE_TEXT), SiteFile, ConfigurationError, SITE_NAME)
+    checked = documents.parse(release or parsed(RELEASE_TEXT), ReleaseSpecification, SpecificationError, RELEASE_NAME)
+    return bind(checked, checked_site)
