@@ -15,6 +15,7 @@ Beside the stages:
     spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
     privacy                  budget types, mechanisms, selection, consistency, accountant, and the ledger
     sample, onboarding       a synthetic site; a first site file for sources nobody described yet
+    reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
     flow                     the stages called one after the other: what DAG tasks and the command line share
     local                    Airflow on one machine: ``make run``
     cli                      the command-line program ``demographics``

@@ -241,6 +241,21 @@ def verify(bundle: Path, public_key: str | None) -> None:
         console.print("The bundle is genuine and complete.", highlight=False)
 
 
+@main.command()
+@click.option("--write/--check", default=False, help="Write the files, or only compare them [--check].")
+def reference(*, write: bool) -> None:
+    """Compare docs/specification.md and the JSON Schemas with the program, or write them anew."""
+    from pipeline.reference import check_reference, write_reference
+
+    with _reported() as console:
+        if write:
+            for path in write_reference(PROJECT / "docs"):
+                console.print(str(path), markup=False, highlight=False)
+        else:
+            check_reference(PROJECT / "docs")
+            console.print("The reference says what the program does.", highlight=False)
+
+
 def _home() -> Path:
     return Path(os.environ[HOME_VARIABLE])
 

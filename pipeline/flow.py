@@ -82,7 +82,7 @@ def draw(release: str, period: str, progress: Progress = silent) -> str:
     """
     from pipeline.deidentify.pseudonyms import period_key
     from pipeline.deidentify.staging import load_staging, read_checks
-    from pipeline.people.bounding import bounded_groups
+    from pipeline.people.bounding import bounded_groups, require_dimensions
     from pipeline.privacy.ledger import Ledger
     from pipeline.release.draw import draw_release
     from pipeline.site import load_site
@@ -97,6 +97,7 @@ def draw(release: str, period: str, progress: Progress = silent) -> str:
     if ledger.artefact(key) is None:
         staging = load_staging(workspace, population, when)
         Verdicts.from_bytes(read_checks(staging)).require()
+        require_dimensions(bound, staging)
         ledger.reserve(key, reservation, cap)
         secret = period_key(workspace, population, when)
         groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress)

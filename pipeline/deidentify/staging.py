@@ -58,7 +58,10 @@ class SourceCounts(Document):
 
 
 class StagingManifest(Document):
-    """What a period's staging was made of. Counts of lines, never of people."""
+    """What a period's staging was made of.
+
+    Counts of lines. In a source of customers a line is a person: its counts are for the operator, who has the source.
+    """
 
     population: Population
     period: str

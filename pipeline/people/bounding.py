@@ -12,9 +12,11 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
+from pipeline.errors import StagingError
 from pipeline.people.engine import connect
 from pipeline.people.groups import BoundedGroups
 from pipeline.privacy.levels import LevelKey, level_keys
@@ -55,6 +57,21 @@ def bounded_groups(
     progress("counting people", buckets, buckets)
     levels = {level: _add(frames, level.dimensions) for level, frames in parts.items()}
     return BoundedGroups(staging.population, staging.period, levels)
+
+
+def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
+    """Check that staging has a column for each dimension of the tables.
+
+    Raises:
+        StagingError: The site file has changed since the period was ingested.
+    """
+    held = {name for path in (staging.events, staging.persons) if path.exists() for name in pq.read_schema(path).names}
+    if missing := sorted({d.name for table in bound.tables for d in table.dimensions} - held):
+        raise StagingError(
+            "staging must hold every dimension of the release's tables",
+            value=f"no {', '.join(missing)} in {staging.population} of {staging.period}",
+            remedy="Ingest the period again: the site file has changed since.",
+        )
 
 
 def _buckets(connection: duckdb.DuckDBPyConnection, staging: Staging) -> int:

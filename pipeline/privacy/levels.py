@@ -57,6 +57,9 @@ class Level:
     delta_remainder: Delta
     release_epsilon: Epsilon
 
+    def __post_init__(self) -> None:
+        _ = self.noise  # refuses a scale beyond whole numbers here, before anything is reserved
+
     @property
     def noise(self) -> DiscreteLaplace:
         """L1 sensitivity is max_groups: a person adds one to at most so many groups, or all of it to one."""

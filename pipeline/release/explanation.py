@@ -5,6 +5,7 @@ Reads the artefact and plain facts that it is given; no true count is among them
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -26,6 +27,9 @@ VISITOR_ORIGINS: Final = {
     "hour": "the time of the request in the site's time zone, its hour",
     "weekday": "the time of the request in the site's time zone, its day of the week",
 }
+# Of this source a line is a person, so that its counts of lines would be true counts of people.
+_ONE_LINE_A_PERSON: Final = "customers"
+_WIDTH: Final = 110
 _IDENTITIES: Final = {
     Population.VISITORS: "Visitors are told apart by network address and user agent",
     Population.CUSTOMERS: "Customers are told apart by the key column that the site file declares",
@@ -182,7 +186,11 @@ def _summary(header: ReleaseHeader) -> str:
 
 
 def _indented(step: Step) -> str:
-    return "\n".join(f"   {line}" for line in step.lines)
+    # Sentences are wrapped; rows of tables begin with a space and are left as they are.
+    lines = (
+        [line] if line.startswith(" ") else textwrap.wrap(line, _WIDTH, break_on_hyphens=False) for line in step.lines
+    )
+    return "\n".join(f"   {line}" for wrapped in lines for line in wrapped)
 
 
 def _making(
@@ -202,14 +210,18 @@ def _source_lines(sources: Mapping[str, LineCounts] | None) -> Iterator[str]:
         yield "The period's staging is there no more, so how many lines were read cannot be told."
         return
     for name, counts in sources.items():
-        yield f"{name}: {counts.read:,} lines read, {counts.used:,} used."
-        yield f"  left out (fine, but not wanted): {_reasons(counts.left_out)}"
-        yield f"  rejected (could not be used): {_reasons(counts.rejected)}"
-    yield "These are lines, not people, of the staging that is there now; the period may have been ingested again."
+        if name == _ONE_LINE_A_PERSON:
+            yield f"{name}: a line is a person here, so no number of lines is told, only why some were not used."
+        else:
+            yield f"{name}: {counts.read:,} lines read, {counts.used:,} used."
+        yield f"  left out (fine, but not wanted): {_reasons(name, counts.left_out)}"
+        yield f"  rejected (could not be used): {_reasons(name, counts.rejected)}"
+    yield "Lines of the staging that is there now; the period may have been ingested again since the draw."
 
 
-def _reasons(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()) if count) or "none"
+def _reasons(source: str, counts: Mapping[str, int]) -> str:
+    told = "" if source == _ONE_LINE_A_PERSON else " {:,}"
+    return ", ".join(reason + told.format(count) for reason, count in sorted(counts.items()) if count) or "none"
 
 
 def _counting(header: ReleaseHeader) -> Iterator[Step]:
@@ -227,7 +239,7 @@ def _bounds(header: ReleaseHeader) -> Iterator[str]:
         if table.measure == "people":
             yield f"{table.name}: max_groups 1; a {person} is in one group and counts once."
         else:
-            yield f"{table.name}: max_groups {table.max_groups}; a {person} counts once in each of so many groups."
+            yield f"{table.name}: max_groups {table.max_groups}; a {person} counts once in each of at most so many."
     if any(table.measure != "people" for table in header.tables):
         yield (
             f"Who is in more groups than that counts in a choice of them, by a keyed hash of {person} and group. "
@@ -255,13 +267,21 @@ def _noise(header: ReleaseHeader) -> Iterator[str]:
         yield "None (epsilon is infinite): made for comparing with exact answers, and for nobody to receive."
         return
     yield "One draw of discrete Laplace noise for each count, from the operating system's random source, once."
-    yield "Its scale is max_groups / epsilon of the level; sd is its standard deviation. A level is one grouping:"
-    yield "tables over people share it, so a total costs once and reads the same in all of them."
+    yield (
+        "Its scale is max_groups / epsilon of the level; sd is its standard deviation. A level is one grouping: "
+        "tables over people share it, so that a total costs once and reads the same in all of them."
+    )
     rows = (
-        (_words(level, header), level.epsilon, f"{level.scale:.2f}", f"{level.noise_sd:.2f}", f"{_half(level):,}")
+        (
+            _words(level, header),
+            f"{float(level.epsilon):.4g}",
+            f"{level.scale:.2f}",
+            f"{level.noise_sd:.2f}",
+            f"{_half(level):,}",
+        )
         for level in header.levels
     )
-    yield from _columns(("level", "epsilon", "scale", "sd", "95 % within"), rows)
+    yield from _columns(("level", "epsilon", "scale", "sd", "95 % within +-"), rows)
 
 
 def _half(level: LevelFacts) -> int:
@@ -283,30 +303,28 @@ def _columns(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterato
 
 
 def _showing(release: PrivateRelease) -> Iterator[Step]:
-    k = release.header.k
+    k, levels = release.header.k, release.header.levels
     yield Step("Withheld rows", tuple(_withheld(release)))
-    remainders = {name: int((frame["kind"] == "remainder").sum()) for name, frame in release.tables.items()}
     yield Step(
         "Remainders",
         (
-            "What a row has beyond its listed parts is told as 'all other', and never speaks of fewer than k people.",
-            "It stands alone only where the noisy numbers themselves show that it is large enough; otherwise the",
-            "smallest listed part, which surely has k people, is folded into it (D above). That may show with a",
-            "probability of delta_remainder at most, which is part of the release's delta.",
-            *(f"{name}: {count:,} rows 'all other'." for name, count in remainders.items()),
+            "What a row has beyond its listed parts is told as 'all other', and never speaks of fewer than k people. "
+            "It stands alone only where the noisy numbers themselves show that it is large enough; otherwise the "
+            "smallest listed part, which surely has k people, is folded into it (D above). That rule costs no epsilon; "
+            f"of delta it is paid {max(levels, key=lambda one: float(one.delta_remainder)).delta_remainder} a level.",
         ),
     )
     yield Step(
         "Consistency, from noisy numbers alone",
         (
-            "The parts of a row, 'all other' included, add up to it. Where every part is listed, what is missing is",
+            "The parts of a row, 'all other' included, add up to it. Where every part is listed, what is missing is "
             f"spread evenly; values are whole numbers of at least {k:,}. 'estimate' is the number before that.",
         ),
     )
     yield Step(
         "Intervals",
         (
-            "95 % intervals are of the bounded count: the estimate, give or take the width of its noise (for a",
+            "95 % intervals are of the bounded count: the estimate, give or take the width of its noise (for a "
             f"remainder, of the sum of noises), from {k:,} upwards, and wide enough to hold the value that is shown.",
         ),
     )
@@ -316,13 +334,14 @@ def _withheld(release: PrivateRelease) -> Iterator[str]:
     yield "C: fewer than k people, or a noisy count under the threshold; which of the two, or nobody, is not told."
     yield "D: released, but folded into 'all other' to protect a remainder. Rows below a withheld row are not listed."
     rows = (_tally(release, table) for table in release.header.tables)
-    yield from _columns(("table", "listed", "C", "D"), rows)
+    yield from _columns(("table", "rows", "listed", "all other", "C", "D"), rows)
 
 
-def _tally(release: PrivateRelease, table: TableFacts) -> tuple[str, str, str, str]:
+def _tally(release: PrivateRelease, table: TableFacts) -> tuple[str, ...]:
     frame = release.tables[table.name]
-    marks = frame["conf_status"].value_counts()
-    return (table.name, *(f"{int(marks.get(mark, 0)):,}" for mark in ("F", "C", "D")))  # type: ignore[return-value]
+    rest = int((frame["kind"] == "remainder").sum())
+    free, under, folded = (int((frame["conf_status"] == mark).sum()) for mark in ("F", "C", "D"))
+    return (table.name, *(f"{count:,}" for count in (len(frame), free - rest, rest, under, folded)))
 
 
 def _keeping(header: ReleaseHeader, history: History) -> Iterator[Step]:
@@ -330,8 +349,8 @@ def _keeping(header: ReleaseHeader, history: History) -> Iterator[Step]:
     yield Step(
         "Budget",
         (
-            f"Reserved {history.reserved_at}, before any noise was drawn: epsilon {header.epsilon}, delta {header.delta} "
-            "for all tables and audiences together.",
+            f"Reserved {history.reserved_at}, before any noise was drawn: epsilon {header.epsilon} at delta "
+            f"{header.delta}, for all tables and audiences together.",
             f"Composed: epsilon {cost.epsilon:.4g} at delta {cost.delta:.3g}, the delta of the yearly cap.",
             f"The year to {cost.year_to}: epsilon {cost.spent:.4g} of {cost.cap:g} is spent on {header.population}, "
             "this release included.",

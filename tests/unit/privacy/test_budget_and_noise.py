@@ -1,10 +1,13 @@
+import dataclasses
 from fractions import Fraction
 
 import pytest
 
 from pipeline.errors import SpecificationError
 from pipeline.privacy.budget import Delta, Epsilon, K
+from pipeline.privacy.levels import share_out
 from pipeline.privacy.noise import LARGEST_COUNT, DiscreteLaplace, _Geometric, add_noise, sum_half_width
+from pipeline.spec import BoundSpecification
 
 
 def test_shares_of_a_budget_add_up_exactly() -> None:
@@ -19,13 +22,13 @@ def test_epsilon_is_positive_and_finite(value: float | str) -> None:
         Epsilon.of(value)
 
 
-@pytest.mark.parametrize("value", [0, 1, -1e-9, float("nan")])
+@pytest.mark.parametrize("value", [0, 1, -1e-9, float("nan"), float("inf")])
 def test_delta_lies_strictly_between_0_and_1(value: float) -> None:
     with pytest.raises(SpecificationError, match="delta must"):
         Delta.of(value)
 
 
-@pytest.mark.parametrize("value", [1, 0, -5, 2.5, True, 10**9])
+@pytest.mark.parametrize("value", [1, 0, -5, 2.5, True, 10**9, float("nan"), float("inf")])
 def test_k_is_a_whole_number_of_at_least_2(value: int) -> None:
     with pytest.raises(SpecificationError, match="k must be"):
         K(value)
@@ -54,6 +57,12 @@ def test_noise_that_would_leave_the_whole_numbers_is_refused() -> None:
         DiscreteLaplace(Epsilon.of("1e-10"), 1)
 
 
+def test_levels_with_too_much_noise_cannot_be_made(bound: BoundSpecification) -> None:
+    with pytest.raises(SpecificationError, match="scale of at most"):
+        share_out(dataclasses.replace(bound, epsilon=Epsilon.of("1e-8")))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
 def test_the_one_draw_that_overflows_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     randomiser = _Geometric(1.0, 1)
     uniform = iter([0.5, 0.5, 0.25])
