@@ -17,7 +17,7 @@ SOURCES += --customers "$$CUSTOMERS"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock clean
+.PHONY: help setup run test check bench lock clean
 .NOTPARALLEL:
 
 help: ## List the commands
@@ -40,6 +40,11 @@ check: $(READY) ## Style, types, import contracts, and whether the lock file is 
 	@echo "$(PINS)"
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp $(LOCK) "$$new" && $(PINS) --output-file "$$new/$(LOCK)" \
 		&& { diff $(LOCK) "$$new/$(LOCK)" || { echo "$(LOCK) is not what pyproject.toml asks for: make lock"; exit 1; }; }
+
+bench: $(READY) ## Measure speed, each figure beside something run on the same machine
+	$(BIN)/python tests/benchmarks/bench_sample.py
+	$(BIN)/python tests/benchmarks/bench_ingestion.py
+	$(BIN)/python tests/benchmarks/bench_bounding.py
 
 lock: $(READY) ## Bring the lock file up to date with pyproject.toml; versions that fit stay
 	$(PINS) --output-file $(LOCK)
