@@ -20,8 +20,8 @@ class BoundedGroups:
         population: Who.
         period: When.
         levels: One frame a level, one row a group that has anybody; columns: the level's dimensions, ``people``
-            (distinct) and ``contributions`` (people times the groups below in which they count). True values, so
-            ``repr`` does not show them.
+            (distinct; in the totals of a table over groups a lower bound of them) and ``contributions`` (people times
+            the groups below in which they count). True values, so ``repr`` does not show them.
     """
 
     population: Population

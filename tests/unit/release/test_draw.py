@@ -23,7 +23,11 @@ def groups(bound: BoundSpecification, staging_of: StagingOf, secret: PeriodKey, 
         {"person": number, "country": country, "operating_system": systems[number % 3], "section": section}
         for number, country in enumerate(countries)
         for section in ("home", "docs", "blog")[: number % 4]
-    ] + [{"person": number, "country": country} for number, country in enumerate(countries) if number % 4 == 0]
+    ] + [
+        {"person": number, "country": country, "operating_system": systems[number % 3], "section": "home"}
+        for number, country in enumerate(countries)
+        if number % 4 == 0
+    ]
     return bounded_groups(bound, staging_of(rows), secret, tmp_path / "spill")
 
 
