@@ -158,7 +158,7 @@ def _memberships(connection: duckdb.DuckDBPyConnection, table: BoundTable) -> st
         ranked AS (
             SELECT pairs.*, row_number() OVER (
                 PARTITION BY person
-                ORDER BY md5_number(concat_ws(chr(31), getvariable('bounding_secret'), person, {names}))
+                ORDER BY sha256(concat_ws(chr(31), getvariable('bounding_secret'), person, {names}))
             ) AS rank
             FROM pairs SEMI JOIN crowded USING (person)
         )
