@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ConfigurationError, LedgerError, StagingError
+from pipeline.errors import LedgerError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
 from pipeline.spec import ReleaseKey
@@ -42,10 +42,6 @@ def stage(population: str, period: str, progress: Progress = silent) -> str:
     workspace = Workspace.from_environment()
     site = load_site(workspace.site_file)
     who, when = Population(population), Period.parse(period)
-    if when.kind is not site.period_kind(who):
-        raise ConfigurationError(
-            f"{who} are ingested by the {site.period_kind(who)}", value=period, remedy="Name such a period."
-        )
     run = stage_visitors if who is Population.VISITORS else stage_customers
     run(workspace, site, when, progress)
     return f"{population}/{period}"
