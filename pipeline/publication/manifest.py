@@ -16,6 +16,7 @@ from pipeline.documents import Document
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication.views import AudienceView
 from pipeline.release.artefact import LevelFacts, PrivateRelease, TableFacts
+from pipeline.review.candidate import candidate_digest
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import UNIT_NAMES, Audience, Population
 
@@ -228,12 +229,7 @@ def identity_of(view: AudienceView) -> Identity:
 
 def candidate_sha256(release: PrivateRelease, verdicts: Verdicts) -> str:
     """Digest of what a reviewer decides on: specification, release and checks, so that any change voids a decision."""
-    parts = {
-        "specification": release.header.specification_sha256,
-        "artefact": release.sha256,
-        "checks": verdicts.sha256,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return candidate_digest(release.header.specification_sha256, release.sha256, verdicts.sha256)
 
 
 def provenance_of(view: AudienceView, approved: Approved, artefact_sha256: str, verdicts: Verdicts) -> Provenance:

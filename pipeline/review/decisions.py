@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 
 from pipeline.errors import NotApprovedError
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
+from pipeline.review.candidate import candidate_digest
 from pipeline.spec import ReleaseKey
 
 
@@ -44,12 +43,9 @@ def candidate_sha256(ledger: Ledger, key: ReleaseKey) -> str:
             value=key,
             remedy="Run draw and validate first.",
         )
-    parts = {
-        "specification": reserved.payload["specification_sha256"],
-        "artefact": drawn.payload["artefact_sha256"],
-        "checks": checked.payload["checks_sha256"],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return candidate_digest(
+        reserved.payload["specification_sha256"], drawn.payload["artefact_sha256"], checked.payload["checks_sha256"]
+    )
 
 
 def approve(ledger: Ledger, key: ReleaseKey, reviewer: str, reason: str, *, scripted: bool = False) -> None:
