@@ -45,6 +45,9 @@ bench: $(READY) ## Measure speed, each figure beside something run on the same m
 	$(BIN)/python tests/benchmarks/bench_sample.py
 	$(BIN)/python tests/benchmarks/bench_ingestion.py
 	$(BIN)/python tests/benchmarks/bench_bounding.py
+	$(BIN)/python tests/benchmarks/bench_least_squares.py
+	$(BIN)/python tests/benchmarks/bench_ledger.py
+	$(BIN)/python tests/benchmarks/bench_library.py
 
 lock: $(READY) ## Bring the lock file up to date with pyproject.toml; versions that fit stay
 	$(PINS) --output-file $(LOCK)

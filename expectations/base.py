@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
+from numpy.typing import NDArray
 
 TOTAL = "all"
 REMAINDER = "all other"
+# What a listed row shows.
+NUMBERS = ["value", "value_lo", "value_hi", "estimate", "noise_sd"]
+STEP = "\x1f"  # unit separator, which no key holds
 
 
 class VerdictExpectation(BatchExpectation):
@@ -49,16 +53,49 @@ class TableExpectation(VerdictExpectation):
 
     dimensions: list[str]
 
-    def depth(self, frame: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def depth(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         """Depth of each row: how many dimensions it names a key of."""
         return np.asarray((frame[self.dimensions].to_numpy(dtype=object) != TOTAL).sum(axis=1), dtype=np.int64)
 
-    def levels(self, frame: pd.DataFrame) -> list[pd.DataFrame]:
-        """The rows of each depth, from the total down."""
-        depth = self.depth(frame)
-        return [frame[depth == place] for place in range(len(self.dimensions) + 1)]
+    def located(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows with ``depth``, ``path`` (the group), and ``parent``.
+
+        That is the path of the row that they are a part of; of the total its own.
+        """
+        depth, path = self.depth(rows), pd.Series("", index=rows.index, dtype=object)
+        parent = path
+        for place, name in enumerate(self.dimensions, start=1):
+            key = rows[name].astype(object)
+            path, parent = path + key + STEP, parent + key.mask(depth == place, TOTAL) + STEP
+        return rows.assign(depth=depth, path=path, parent=parent)
+
+    def rows(self, frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+        """The rows that show a number of one measure.
+
+        Returns:
+            As ``located``. Beside them, with ``_above``, what the row shows that they are a part of: missing where it
+            shows nothing.
+        """
+        rows = self.located(listed(of(frame, measure)).reset_index(drop=True))
+        above = rows.set_index("path")[[*NUMBERS, "obs_status"]].add_suffix("_above")
+        return rows.join(above, on="parent")
+
+    def parts(self, frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+        """The same of all rows but the total."""
+        rows = self.rows(frame, measure)
+        return rows[rows["depth"] > 0]
+
+
+def of(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """The rows of one measure."""
+    return frame[frame["measure"].eq(measure)]
 
 
 def listed(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that show a value."""
     return frame[frame["value"].notna()]
+
+
+def column(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Numbers of a column; missing ones are NaN, which fits no rule."""
+    return rows[name].to_numpy(dtype=float, na_value=np.nan)

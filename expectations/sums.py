@@ -1,51 +1,126 @@
-"""Parts add up to their totals, and a grouping reads the same wherever it stands."""
+"""Parts add up to their totals, means are quotients, and a grouping reads the same wherever it stands."""
 
 from __future__ import annotations
 
-import itertools
-
+import numpy as np
 import pandas as pd
 
-from expectations.base import TOTAL, TableExpectation, VerdictExpectation, listed
+from expectations.base import NUMBERS, TableExpectation, VerdictExpectation, column
+
+# Estimates are sums of floats.
+_RELATIVE = 1e-9
+_ABSOLUTE = 1e-6
 
 
 class ExpectPartsToAddUpToTheirParent(TableExpectation):
-    """Listed groups and their remainder add up to the row they are parts of, at every depth."""
+    """Of every total, listed groups and their remainder add up exactly to the row they are parts of, at every depth.
+
+    Args:
+        totals: Measures that were drawn.
+    """
+
+    totals: list[str]
 
     def holds(self, frame: pd.DataFrame) -> bool:
         """Whether the rule holds for this table."""
-        levels = self.levels(listed(frame))
-        families = zip(self.dimensions, itertools.pairwise(levels), strict=True)
-        return all(self._adds_up(parents, children, split) for split, (parents, children) in families)
+        return all(self._add_up(self.parts(frame, name)) for name in self.totals)
 
-    def _adds_up(self, parents: pd.DataFrame, children: pd.DataFrame, split: str) -> bool:
-        names = self.dimensions
-        # parts: one row a parent that has parts; the key of the dimension that splits it is ``all`` again
-        parts = children.assign(**{split: TOTAL}).astype(dict.fromkeys(names, object))
-        sums = parts.groupby(names)["value"].sum().rename("parts").reset_index()
-        both = sums.merge(parents[[*names, "value"]].astype(dict.fromkeys(names, object)), on=names)
-        return bool(both["parts"].eq(both["value"]).all())
+    def _add_up(self, parts: pd.DataFrame) -> bool:
+        families = parts.groupby("parent")
+        fits = families["value"].sum() == families["value_above"].first()
+        return bool(fits.fillna(value=False).all())
+
+
+class ExpectEstimatesToAddUp(TableExpectation):
+    """The estimates of parts add up as well: a remainder's is what is left, and a complete family's are consistent.
+
+    Args:
+        totals: Measures that were drawn.
+    """
+
+    totals: list[str]
+
+    def holds(self, frame: pd.DataFrame) -> bool:
+        """Whether the rule holds for this table."""
+        return all(self._add_up(self.parts(frame, name)) for name in self.totals)
+
+    def _add_up(self, parts: pd.DataFrame) -> bool:
+        families = parts.groupby("parent")
+        sums, wholes = families["estimate"].sum(), families["estimate_above"].first()
+        return np.allclose(sums, wholes, rtol=_RELATIVE, atol=_ABSOLUTE)
 
 
 class ExpectNothingUnderAWithheldParent(TableExpectation):
-    """What is part of a withheld row, or of none, is not listed: it would tell about the withheld row."""
+    """What is part of a withheld row, or of none, is not listed: it would tell about the withheld row.
+
+    Args:
+        totals: Measures that were drawn.
+    """
+
+    totals: list[str]
 
     def holds(self, frame: pd.DataFrame) -> bool:
         """Whether the rule holds for this table."""
-        levels = self.levels(listed(frame))
-        families = zip(self.dimensions, itertools.pairwise(levels), strict=True)
-        return all(self._has_parents(parents, children, split) for split, (parents, children) in families)
+        return all(bool(self.parts(frame, name)["value_above"].notna().all()) for name in self.totals)
 
-    def _has_parents(self, parents: pd.DataFrame, children: pd.DataFrame, split: str) -> bool:
-        wanted = children[self.dimensions].assign(**{split: TOTAL}).astype(object).drop_duplicates()
-        return len(wanted.merge(parents[self.dimensions].astype(object), on=self.dimensions)) == len(wanted)
+
+class _MeansExpectation(TableExpectation):
+    """A rule about means and the two totals that each is made of.
+
+    Args:
+        means: ``name``, ``numerator`` and ``denominator`` of each.
+    """
+
+    means: list[dict[str, str]]
+
+    def holds(self, frame: pd.DataFrame) -> bool:
+        """Whether the rule holds for this table."""
+        return all(self.fits(self._beside(frame, mean)) for mean in self.means)
+
+    def fits(self, rows: pd.DataFrame) -> bool:
+        """Whether it holds for one mean: its numbers, and with ``_n`` and ``_d`` those of its two totals."""
+        raise NotImplementedError
+
+    def _beside(self, frame: pd.DataFrame, mean: dict[str, str]) -> pd.DataFrame:
+        rows = self.rows(frame, mean["name"]).set_index("path")[NUMBERS]
+        for role, ending in (("numerator", "_n"), ("denominator", "_d")):
+            rows = rows.join(self.rows(frame, mean[role]).set_index("path")[NUMBERS].add_suffix(ending))
+        return rows
+
+
+class ExpectMeansToBeQuotients(_MeansExpectation):
+    """A displayed mean is the quotient of two displayed numbers of its group."""
+
+    def fits(self, rows: pd.DataFrame) -> bool:
+        """Whether it holds for one mean."""
+        return np.allclose(column(rows, "value") * column(rows, "value_d"), column(rows, "value_n"), rtol=1e-12, atol=0)
+
+
+class ExpectMeansToBeAsSureAsTheirTotals(_MeansExpectation):
+    """A mean's estimate and deviation follow from those of its two numbers, and its interval holds their corners.
+
+    The deviation is the delta method's with independent errors; the ends are those of intervals at 97.5 %, which lie
+    beyond the ends at 95 % that are listed.
+    """
+
+    def fits(self, rows: pd.DataFrame) -> bool:
+        """Whether it holds for one mean."""
+        numbers = {name: column(rows, name) for name in rows.columns}
+        above, below, quotient = numbers["estimate_n"], numbers["estimate_d"], numbers["estimate"]
+        deviation = np.hypot(numbers["noise_sd_n"], quotient * numbers["noise_sd_d"])
+        wide = (numbers["value_lo"] * numbers["value_hi_d"] <= numbers["value_lo_n"] * (1 + _RELATIVE)) & (
+            numbers["value_hi"] * numbers["value_lo_d"] >= numbers["value_hi_n"] * (1 - _RELATIVE)
+        )
+        agrees = np.allclose(quotient * below, above, rtol=_RELATIVE, atol=_ABSOLUTE)
+        return bool(agrees and wide.all() and np.allclose(numbers["noise_sd"] * below, deviation, rtol=_RELATIVE))
 
 
 class ExpectSharedGroupsToReadTheSame(VerdictExpectation):
-    """A group that stands in several tables reads the same in all of them.
+    """A number that stands in several tables reads the same in all of them.
 
-    The table it reads has one row a row of any table of the release: ``family`` (tables that count the same), ``path``
-    (the group: dimensions and keys in drilling order), ``members`` (the same whatever the order), then the values.
+    The table it reads has one row a row of any table of the release: ``family`` (what counts the same in tables that
+    share their levels), ``path`` (the group: dimensions and keys in drilling order), ``members`` (the same whatever the
+    order), then the values.
 
     Args:
         columns: What must be the same.

@@ -1,7 +1,8 @@
 """The command-line program ``demographics``.
 
-Exit codes: 0 done; 2 wrong use; 3 configuration or specification; 4 source; 5 staging; 6 budget; 7 ledger; 8 checks
-failed; 9 not approved; 10 publication; 11 verification; 70 an error of the program; 1 anything else.
+Exit codes: 0 done; 2 wrong use, or an audit that finds a violation; 3 configuration or specification; 4 source;
+5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 70 an error of the
+program; 1 anything else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.progress import Progress
+    from pipeline.spec import ReleaseKey
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 RUNS: Final = Path(".run")
@@ -128,14 +130,53 @@ def plan(release: str) -> None:
 
 @main.command()
 @click.argument("release")
+@click.option("--rounds", default=240, show_default=True, help="Releases of each input; more find smaller faults.")
+@click.option("--confidence", default=0.95, show_default=True, help="With which a correct pipeline passes.")
+@click.option("--table", "tables", multiple=True, help="Attack this table only; may be given several times.")
+@click.option("--processes", default=min(2, os.cpu_count() or 1), show_default=True, help="That draw at once.")
+def audit(release: str, rounds: int, confidence: float, tables: tuple[str, ...], processes: int) -> None:
+    """Attack RELEASE on made-up people: a lower bound on epsilon, held against what is claimed.
+
+    Reads the specification and the site file, nothing of anybody, and spends nothing. Exit code 2 on a violation.
+    """
+    from pipeline.audit.auditing import Terms
+    from pipeline.cli_audit import VIOLATION_EXIT_CODE, run_audit
+    from pipeline.site import load_site
+    from pipeline.spec import bind, load_specification
+
+    with _reported() as console, _bar(console) as progress:
+        workspace = Workspace.from_environment()
+        specification = load_specification(workspace.releases / f"{release}.yaml")
+        terms = Terms(rounds, confidence, frozenset(tables))
+        holds = run_audit(bind(specification, load_site(workspace.site_file)), terms, processes, console, progress)
+    if not holds:
+        sys.exit(VIOLATION_EXIT_CODE)
+
+
+@main.command()
+@click.argument("release")
 @PERIOD
-def run(release: str, period: str) -> None:
+@click.option(
+    "--revise",
+    is_flag=True,
+    help="Make a revision of a RELEASE that was drawn: all its tables anew, at their full cost in budget, and to be "
+    "reviewed anew. Needs --reason.",
+)
+@click.option(
+    "--reason",
+    default="",
+    help="Why it is revised; kept in the ledger. A reason makes one revision: the same command again, after a crash "
+    "for example, returns that one and spends nothing.",
+)
+def run(release: str, period: str, *, revise: bool, reason: str) -> None:
     """Run RELEASE up to the reviewer's decision, without Airflow."""
     from pipeline import flow
 
+    if revise is not bool(reason.strip()) or not reason.isprintable():
+        raise click.UsageError("--revise and --reason belong together: a revision needs its reason, in one line.")
     with _reported() as console, _bar(console) as progress:
-        key = flow.run(release, period, progress)
-    report = Workspace.from_environment().report(release, period, 1)
+        key = flow.run(release, period, progress, reason.strip())
+        report = _report(flow.standing(release, period))
     console.print(
         f"{key} is drawn and checked.\nReport: {report}\nNext:   demographics review approve", highlight=False
     )
@@ -153,42 +194,48 @@ def review_list() -> None:
 
     with _reported() as console:
         waiting = flow.waiting()
-        for release, period in waiting:
-            report = Workspace.from_environment().report(release, period, 1)
-            console.print(f"{release} --period {period}   {report}", highlight=False)
+        for key in waiting:
+            console.print(f"{key.release} --period {key.period}   {_report(key)}", highlight=False)
         console.print(f"{len(waiting)} waiting", highlight=False)
 
 
 REVIEWER = click.option("--reviewer", required=True, help="Who decides.")
 REASON = click.option("--reason", required=True, help="Why; kept in the ledger.")
+REVISION = click.option("--revision", default=1, show_default=True, help="The revision that was read.")
 
 
 @review.command("approve")
 @click.argument("release")
 @PERIOD
+@REVISION
 @REVIEWER
 @REASON
-def review_approve(release: str, period: str, reviewer: str, reason: str) -> None:
+def review_approve(release: str, period: str, revision: int, reviewer: str, reason: str) -> None:
     """Approve RELEASE exactly as it stands; any later change voids the approval."""
     from pipeline import flow
+    from pipeline.spec import ReleaseKey
 
     with _reported() as console:
-        flow.approve(release, period, reviewer, reason)
-        console.print(f"{release}/{period} is approved by {reviewer}.", highlight=False)
+        key = ReleaseKey(release, period, revision)
+        flow.approve(key, reviewer, reason)
+        console.print(f"{key} is approved by {reviewer}.", markup=False, highlight=False)
 
 
 @review.command("reject")
 @click.argument("release")
 @PERIOD
+@REVISION
 @REVIEWER
 @REASON
-def review_reject(release: str, period: str, reviewer: str, reason: str) -> None:
+def review_reject(release: str, period: str, revision: int, reviewer: str, reason: str) -> None:
     """Reject RELEASE; it is not published."""
     from pipeline import flow
+    from pipeline.spec import ReleaseKey
 
     with _reported() as console:
-        flow.reject(release, period, reviewer, reason)
-        console.print(f"{release}/{period} is rejected by {reviewer}.", highlight=False)
+        key = ReleaseKey(release, period, revision)
+        flow.reject(key, reviewer, reason)
+        console.print(f"{key} is rejected by {reviewer}.", markup=False, highlight=False)
 
 
 @main.command()
@@ -215,17 +262,12 @@ def explain(release: str, period: str) -> None:
 
 @main.command()
 def budget() -> None:
-    """Show what releases have cost each population over the year, and what is left."""
-    from rich.table import Table
-
+    """Show what releases have cost by population, by period and by release, and what is left of the year."""
     from pipeline import flow
+    from pipeline.cli_budget import show_budget
 
     with _reported() as console:
-        table = Table("Population", "Window", "Spent epsilon", "Cap", "Left", "at delta")
-        for facts in flow.budgets():
-            amounts = (f"{amount:.3f}" for amount in (facts.spent_epsilon, facts.cap_epsilon, facts.left))
-            table.add_row(facts.population, facts.window, *amounts, f"{facts.cap_delta:.3g}")
-        console.print(table)
+        show_budget(flow.budgets(), *flow.balances(), console)
 
 
 @main.command()
@@ -258,6 +300,10 @@ def reference(*, write: bool) -> None:
 
 def _home() -> Path:
     return Path(os.environ[HOME_VARIABLE])
+
+
+def _report(key: ReleaseKey) -> Path:
+    return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ nothing about anybody. Everything else is found through the workspace, and heavy
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import LedgerError, StagingError
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.deidentify.staging import SourceCounts
-    from pipeline.privacy.ledger import Ledger, Reservation
+    from pipeline.privacy.balance import PeriodBalance, ReleaseBalance
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.budget_chart import BudgetPoint
     from pipeline.publication.report import BudgetFacts
     from pipeline.release.artefact import PrivateRelease
     from pipeline.site import SiteFile
-    from pipeline.spec import BoundSpecification
 
 _COLUMN_WORDS: Final = {
     "country": "as the code of a country",
@@ -65,8 +67,15 @@ def check_staging(population: str, period: str) -> str:
     return f"{population}/{period}"
 
 
-def draw(release: str, period: str, progress: Progress = silent) -> str:
+def draw(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
     """Reserve budget, draw once and record; a release that was drawn is returned as it was.
+
+    Args:
+        release: Its name.
+        period: Its period.
+        progress: Told of each step.
+        revise: Why the release is made anew, as its next revision at its own cost. A reason makes one revision: tried
+            again, it returns that one.
 
     Returns:
         ``weekly_audience/2026-W41/r1``.
@@ -74,12 +83,13 @@ def draw(release: str, period: str, progress: Progress = silent) -> str:
     Raises:
         StagingError: The period was not ingested and checked, or has nobody in it. Nothing was spent.
         BudgetError: It would overdraw the budget. Nothing was spent.
-        LedgerError: It was drawn under another specification.
+        LedgerError: It was drawn under another specification, or there is nothing to revise.
     """
     from pipeline.deidentify.pseudonyms import period_key
     from pipeline.deidentify.staging import load_staging, read_checks
     from pipeline.people.bounding import bounded_groups, require_dimensions
     from pipeline.privacy.ledger import Ledger
+    from pipeline.privacy.reservations import reservation_of
     from pipeline.release.draw import draw_release
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specification
@@ -87,9 +97,9 @@ def draw(release: str, period: str, progress: Progress = silent) -> str:
 
     workspace = Workspace.from_environment()
     bound = bind(load_specification(workspace.releases / f"{release}.yaml"), load_site(workspace.site_file))
-    population, when, key = bound.specification.population, Period.parse(period), ReleaseKey(release, period)
-    ledger, cap = Ledger.open(workspace.ledger), bound.site.budget[population]
-    reservation = _reservation(bound, when)
+    population, when, cap = bound.specification.population, Period.parse(period), bound.cap
+    ledger, reservation = Ledger.open(workspace.ledger), reservation_of(bound, when, revise)
+    key = ledger.revision_for(release, period, revise) if revise else ledger.standing(release, period)
     if ledger.artefact(key) is None:
         staging = load_staging(workspace, population, when)
         Verdicts.from_bytes(read_checks(staging)).require()
@@ -97,7 +107,7 @@ def draw(release: str, period: str, progress: Progress = silent) -> str:
         ledger.reserve(key, reservation, cap)
         secret = period_key(workspace, population, when)
         groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress)
-        ledger.record_draw(key, draw_release(bound, groups).to_bytes())
+        ledger.record_draw(key, draw_release(bound, groups, revision=key.revision).to_bytes())
     else:
         ledger.reserve(key, reservation, cap)  # costs nothing; refuses where the specification has changed since
     return str(key)
@@ -114,12 +124,14 @@ def validate(release: str, period: str) -> str:
     from pipeline.validation.release import check_release
 
     workspace = Workspace.from_environment()
-    ledger, key = Ledger.open(workspace.ledger), ReleaseKey(release, period)
+    ledger = Ledger.open(workspace.ledger)
+    key = ledger.standing(release, period)
     drawn = _drawn(ledger, key)
     verdicts = check_release(workspace, drawn)
     ledger.record_checks(key, verdicts.to_bytes(), passed=verdicts.passed)
     path = workspace.report(release, period, key.revision)
-    write_report(path, drawn, verdicts, budget_facts(workspace, drawn.header.population, Period.parse(period)))
+    facts = budget_facts(workspace, drawn.header.population, Period.parse(period))
+    write_report(path, drawn, verdicts, replace(facts, course=_course(workspace, drawn.header.population, period)))
     verdicts.require()
     return str(key)
 
@@ -133,38 +145,55 @@ def is_decided(release: str, period: str) -> bool:
     from pipeline.privacy.ledger import Ledger
     from pipeline.review.decisions import require_approval, waiting
 
-    ledger, key = Ledger.open(Workspace.from_environment().ledger), ReleaseKey(release, period)
+    ledger = Ledger.open(Workspace.from_environment().ledger)
+    key = ledger.standing(release, period)
     if key in waiting(ledger):
         return False
     require_approval(ledger, key)
     return True
 
 
-def approve(release: str, period: str, reviewer: str, reason: str, scripted: bool = False) -> None:
-    """Record an approval of the candidate as it stands."""
+def approve(key: ReleaseKey, reviewer: str, reason: str, scripted: bool = False) -> None:
+    """Record an approval of the candidate as it stands.
+
+    Raises:
+        NotApprovedError: There is a newer revision, which the reviewer has not read.
+    """
     from pipeline.privacy.ledger import Ledger
     from pipeline.review import decisions
 
     ledger = Ledger.open(Workspace.from_environment().ledger)
-    decisions.approve(ledger, ReleaseKey(release, period), reviewer, reason, scripted=scripted)
+    decisions.require_newest(ledger, key)
+    decisions.approve(ledger, key, reviewer, reason, scripted=scripted)
 
 
-def reject(release: str, period: str, reviewer: str, reason: str) -> None:
-    """Record a rejection of the candidate as it stands."""
+def reject(key: ReleaseKey, reviewer: str, reason: str) -> None:
+    """Record a rejection of the candidate as it stands.
+
+    Raises:
+        NotApprovedError: There is a newer revision, which the reviewer has not read.
+    """
     from pipeline.privacy.ledger import Ledger
     from pipeline.review import decisions
 
     ledger = Ledger.open(Workspace.from_environment().ledger)
-    decisions.reject(ledger, ReleaseKey(release, period), reviewer, reason)
+    decisions.require_newest(ledger, key)
+    decisions.reject(ledger, key, reviewer, reason)
 
 
-def waiting() -> list[tuple[str, str]]:
-    """(release, period) of candidates on which nobody decided yet."""
+def waiting() -> list[ReleaseKey]:
+    """Candidates on which nobody decided yet."""
     from pipeline.privacy.ledger import Ledger
     from pipeline.review import decisions
 
-    ledger = Ledger.open(Workspace.from_environment().ledger)
-    return [(key.release, key.period) for key in decisions.waiting(ledger)]
+    return list(decisions.waiting(Ledger.open(Workspace.from_environment().ledger)))
+
+
+def standing(release: str, period: str) -> ReleaseKey:
+    """The revision that every stage acts on: the newest that was drawn, or the first while none was."""
+    from pipeline.privacy.ledger import Ledger
+
+    return Ledger.open(Workspace.from_environment().ledger).standing(release, period)
 
 
 def publish(release: str, period: str) -> str:
@@ -181,7 +210,8 @@ def publish(release: str, period: str) -> str:
     from pipeline.validation.verdicts import Verdicts
 
     workspace = Workspace.from_environment()
-    ledger, key = Ledger.open(workspace.ledger), ReleaseKey(release, period)
+    ledger = Ledger.open(workspace.ledger)
+    key = ledger.standing(release, period)
     approval = require_approval(ledger, key)
     verdicts = Verdicts.from_bytes(ledger.checks(key) or b"[]").require()
     approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
@@ -193,16 +223,31 @@ def publish(release: str, period: str) -> str:
 
 def budgets() -> list[BudgetFacts]:
     """Spent and left of each population, in the year to the end of its latest period in the ledger."""
-    from pipeline.privacy.chain import EntryKind
+    from pipeline.privacy.balance import periods_of
     from pipeline.privacy.ledger import Ledger
+    from pipeline.site import load_site
 
     workspace = Workspace.from_environment()
-    latest: dict[Population, Period] = {}
-    for entry in Ledger.open(workspace.ledger).entries():
-        if entry.kind is EntryKind.RESERVED:
-            who, period = Population(entry.payload["population"]), Period.parse(entry.key.period)
-            latest[who] = max(latest.get(who, period), period, key=lambda one: one.end)
-    return [budget_facts(workspace, who, period) for who, period in sorted(latest.items())]
+    reservations = Ledger.open(workspace.ledger).reservations()
+    periods = {who: tuple(periods_of(reservations, who)) for who in sorted(load_site(workspace.site_file).budget)}
+    return [budget_facts(workspace, who, Period.parse(found[-1])) for who, found in periods.items() if found]
+
+
+def balances() -> tuple[list[PeriodBalance], list[ReleaseBalance]]:
+    """What each period and each release has cost: of a population's periods the newest, of releases all."""
+    from pipeline.privacy.balance import MOST_PERIODS, by_period, by_release, periods_of
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.site import load_site
+
+    workspace = Workspace.from_environment()
+    ledger, caps = Ledger.open(workspace.ledger), load_site(workspace.site_file).budget
+    reservations = ledger.reservations()
+    periods = [
+        balance
+        for who, cap in sorted(caps.items())
+        for balance in by_period(reservations, who, cap, tuple(periods_of(reservations, who))[-MOST_PERIODS:])
+    ]
+    return periods, list(by_release(ledger, caps))
 
 
 def explain(release: str, period: str) -> str:
@@ -216,8 +261,9 @@ def explain(release: str, period: str) -> str:
     from pipeline.review.history import history, reservation
     from pipeline.site import load_site
 
-    workspace, key = Workspace.from_environment(), ReleaseKey(release, str(Period.parse(period)))
+    workspace = Workspace.from_environment()
     ledger, site = Ledger.open(workspace.ledger), load_site(workspace.site_file)
+    key = ledger.standing(release, str(Period.parse(period)))
     population = reservation(ledger, key).population
     drawn, told = _drawn(ledger, key), history(ledger, key, site.budget[population])
     visitors = population is Population.VISITORS
@@ -225,15 +271,18 @@ def explain(release: str, period: str) -> str:
     return explanation.explain(drawn, _line_counts(workspace, population, period), told, origins)
 
 
-def run(release: str, period: str, progress: Progress = silent) -> str:
-    """All stages up to the reviewer's decision, without Airflow: for somebody writing a specification."""
+def run(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
+    """All stages up to the reviewer's decision, without Airflow: to write a specification, or to revise a release."""
+    from pipeline.privacy.ledger import Ledger
     from pipeline.spec import load_specification
 
     workspace = Workspace.from_environment()
     population = load_specification(workspace.releases / f"{release}.yaml").population
+    if revise:  # refused before the work rather than after it
+        Ledger.open(workspace.ledger).revision_for(release, period, revise)
     stage(population, period, progress)
     check_staging(population, period)
-    draw(release, period, progress)
+    draw(release, period, progress, revise)
     return validate(release, period)
 
 
@@ -247,6 +296,18 @@ def budget_facts(workspace: Workspace, population: Population, period: Period) -
     spent = Ledger.open(workspace.ledger).spent(population, period.end, cap).epsilon
     left = max(cap.epsilon - spent, 0.0)
     return BudgetFacts(population, cap.epsilon, cap.delta, spent, left, f"the year to {period.end:%d %B %Y}")
+
+
+def _course(workspace: Workspace, population: Population, period: str) -> tuple[BudgetPoint, ...]:
+    from pipeline.privacy.balance import around, by_period
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.budget_chart import BudgetPoint
+    from pipeline.site import load_site
+
+    reservations = Ledger.open(workspace.ledger).reservations()
+    cap = load_site(workspace.site_file).budget[population]
+    years = by_period(reservations, population, cap, around(reservations, population, period))
+    return tuple(BudgetPoint(one.period, one.year_epsilon, one.period == period) for one in years)
 
 
 def _line_counts(workspace: Workspace, population: Population, period: str) -> Mapping[str, SourceCounts] | None:
@@ -266,26 +327,6 @@ def _customer_origins(site: SiteFile) -> dict[str, str]:
     }
     orders = site.customers.orders
     return found | ({"product": f"column {orders.product!r} of the orders, declared products only"} if orders else {})
-
-
-def _reservation(bound: BoundSpecification, period: Period) -> Reservation:
-    from pipeline.privacy.accountant import charge
-    from pipeline.privacy.ledger import Reservation
-    from pipeline.privacy.levels import share_out
-
-    if period.kind is not bound.specification.period:
-        raise StagingError(
-            f"{bound.specification.release} is released by the {bound.specification.period}",
-            value=period,
-            remedy="Name such a period.",
-        )
-    return Reservation(
-        population=bound.specification.population,
-        period_start=period.start,
-        period_end=period.end,
-        specification_sha256=bound.specification.sha256,
-        charge=charge(share_out(bound)),
-    )
 
 
 def _drawn(ledger: Ledger, key: ReleaseKey) -> PrivateRelease:

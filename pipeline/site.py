@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
-from pydantic.config import JsonDict
+from pydantic import Field, field_validator, model_validator
 
 from pipeline import documents
 from pipeline.documents import Document
@@ -20,30 +19,23 @@ from pipeline.errors import ConfigurationError
 from pipeline.periods import PeriodKind
 from pipeline.vocabulary import (
     COUNTRIES,
+    EVENTS,
     LANGUAGES,
-    REMAINDER_KEY,
-    TOTAL_KEY,
     Dimension,
+    Key,
+    Name,
     Population,
+    Quantity,
     closed_dimension,
     visitor_dimensions,
 )
 
-
-def _not_reserved(key: str) -> str:
-    if key in (TOTAL_KEY, REMAINDER_KEY):
-        raise ValueError(f"'{TOTAL_KEY}' and '{REMAINDER_KEY}' are kept for totals and remainders")
-    return key
-
-
-NotReserved = AfterValidator(_not_reserved)
-NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,39}$"
-KEY_PATTERN: Final = r"^[^\x00-\x1f]+$"
-# A schema says the same as the validator.
-_RESERVED: Final[JsonDict] = {"not": {"enum": [TOTAL_KEY, REMAINDER_KEY]}}
-Name = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra=_RESERVED), NotReserved]
-Key = Annotated[str, Field(min_length=1, max_length=60, pattern=KEY_PATTERN, json_schema_extra=_RESERVED), NotReserved]
 Share = Annotated[float, Field(ge=0, le=1)]
+# The quantity that orders carry, and its column in staging.
+REVENUE: Final = "revenue"
+# Of the smallest unit, either way: sums over nine million such amounts still fit into 64 bits.
+LARGEST_AMOUNT: Final = 10**12
+CURRENCY_PATTERN: Final = "^[A-Z]{3}$"
 
 
 class SectionRule(Document):
@@ -70,12 +62,20 @@ class VisitorSource(Document):
     """Registered domains of the site itself; referrers from there are ``internal``."""
     sections: tuple[SectionRule, ...] = ()
     """Ordered rules; a path that none matches is ``other``."""
-    referrer_domains: tuple[Key, ...] = ()
-    """Registered domains that may be named in a table; any other is ``other``."""
+    referrer_domains: tuple[Key, ...] | Literal["any"] = ()
+    """Registered domains that may be named in a table, any other is ``other``; or the word ``any``: then each is kept
+    as it is found, without what stands before it, and tables name those that many people came from."""
     languages: tuple[Name, ...] = LANGUAGES
     """Primary language subtags that may be named in a table."""
     max_rejected_share: Share = 0.01
     """Above this share of lines that cannot be used, ingestion stops."""
+
+    @field_validator("referrer_domains")
+    @classmethod
+    def _any_stands_alone(cls, domains: tuple[str, ...] | Literal["any"]) -> tuple[str, ...] | Literal["any"]:
+        if domains != "any" and "any" in domains:
+            raise ValueError("any stands in no list: it is the word alone, or a list of domains")
+        return domains
 
 
 class DatabaseSource(Document):
@@ -191,6 +191,25 @@ class YearColumn(Document):
 CustomerColumn = Annotated[CountryColumn | CategoryColumn | BandColumn | YearColumn, Field(discriminator="kind")]
 
 
+class AmountColumn(Document):
+    """What an order came to, in one currency; kept as a whole number of its smallest unit."""
+
+    column: str
+    """Name of the column in the source: a decimal number, ``1249.90``; without a currency sign."""
+    currency: Annotated[str, Field(pattern=CURRENCY_PATTERN)]
+    """ISO 4217 code of the currency that every amount is in."""
+    decimals: Annotated[int, Field(ge=0, le=3)] = 2
+    """Digits after the point at most: 2 keeps cents. An amount with more cannot be used, nor one of over 10^12 of the
+    smallest units."""
+    title: str = "Revenue"
+    """Heading of the quantity, as recipients read it."""
+
+    @property
+    def unit(self) -> str:
+        """What one of the whole number is: ``0.01 EUR``."""
+        return f"{10.0**-self.decimals:.{self.decimals}f} {self.currency}"
+
+
 class OrderSource(Document):
     """The payment service's export of orders: what was bought, never how it was paid."""
 
@@ -204,6 +223,8 @@ class OrderSource(Document):
     """Column with the product."""
     products: Annotated[tuple[Key, ...], Field(min_length=1)]
     """Products that may be named in a table; any other is ``other``."""
+    amount: AmountColumn | None = None
+    """What the order came to, if tables may add up revenue; the quantity is named ``revenue``."""
     max_rejected_share: Share = 0.01
     """Above this share of orders that cannot be used, ingestion stops."""
 
@@ -227,9 +248,13 @@ class CustomerSource(Document):
     """Above this share of customers that cannot be used, ingestion stops."""
 
     @model_validator(mode="after")
-    def _product_is_of_orders(self) -> CustomerSource:
-        if self.orders and "product" in self.dimensions:
-            raise ValueError("a dimension 'product' comes from the orders: give the customers' column another name")
+    def _names_of_orders_are_kept(self) -> CustomerSource:
+        if self.orders is None:
+            return self
+        kept = ("product", REVENUE) if self.orders.amount else ("product",)
+        for name in kept:
+            if name in self.dimensions:
+                raise ValueError(f"'{name}' comes from the orders: give the customers' dimension another name")
         return self
 
 
@@ -300,6 +325,21 @@ class SiteFile(Document):
         """
         self._source(population)
         return self._visitor_dimensions if population is Population.VISITORS else self._customer_dimensions
+
+    def quantities(self, population: Population) -> dict[str, Quantity]:
+        """What can be added up for this population, by name.
+
+        Raises:
+            ConfigurationError: The site has no such population.
+        """
+        source = self._source(population)
+        if isinstance(source, VisitorSource):
+            return {EVENTS: Quantity(EVENTS, "Requests", "requests")}
+        if source.orders is None:
+            return {}
+        found = {EVENTS: Quantity(EVENTS, "Orders", "orders")}
+        amount = source.orders.amount
+        return found | ({REVENUE: Quantity(REVENUE, amount.title, amount.unit)} if amount else {})
 
     def _source(self, population: Population) -> VisitorSource | CustomerSource:
         source = self.visitors if population is Population.VISITORS else self.customers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,10 +19,12 @@ from pydantic import Field, field_validator, model_validator
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import DemographicsError, SpecificationError
+from pipeline.measures import BoundMeasure, Mean, Measure, Total, bind_measures, people_total
+from pipeline.offer import Offer, offer_of
 from pipeline.periods import PeriodKind
 from pipeline.privacy.budget import MAX_K, Delta, Epsilon, K
-from pipeline.site import Name, SiteFile
-from pipeline.vocabulary import UNIT_NAMES, Audience, Dimension, Population
+from pipeline.site import BudgetCap, SiteFile
+from pipeline.vocabulary import UNIT_NAMES, Audience, Dimension, Name, Population
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +39,15 @@ class ReleaseKey:
         return f"{self.release}/{self.period}/r{self.revision}"
 
 
+class NoiseChoice(StrEnum):
+    """Which noise counts get."""
+
+    LEAST_ERROR = "least error"
+    """Whichever of the two has the smaller error over the whole release, computed from public parameters."""
+    LAPLACE = "discrete Laplace"
+    GAUSSIAN = "discrete Gaussian"
+
+
 class PrivacyParameters(Document):
     """What the whole release may tell about one person in one period."""
 
@@ -46,6 +58,8 @@ class PrivacyParameters(Document):
     """Probability with which the guarantee of epsilon may fail, for the whole release."""
     k: Annotated[int, Field(json_schema_extra={"minimum": 2, "maximum": MAX_K})]
     """No group of fewer distinct people is ever released."""
+    noise: NoiseChoice = NoiseChoice.LEAST_ERROR
+    """Which noise counts get: the one of less error over the whole release, or the one that is named."""
 
     @model_validator(mode="after")
     def _types_hold(self) -> PrivacyParameters:
@@ -57,7 +71,7 @@ class PrivacyParameters(Document):
 
 
 class TableSpecification(Document):
-    """Distinct people by one or more dimensions."""
+    """Distinct people by one or more dimensions, and what else is told of each group."""
 
     name: Name
     """Name of the table and of its files; no other table of the release has it."""
@@ -68,6 +82,13 @@ class TableSpecification(Document):
     max_groups: Annotated[int, Field(ge=1, le=100)] | None = None
     """In how many groups one person may count (l0). For dimensions of which a person may have many; a person
     who is in more is counted in a keyed random choice of this many."""
+    private_keys: Annotated[tuple[Name, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
+    """Dimensions of the table of which only released keys are listed: where the list of keys would itself tell
+    something. Of other dimensions every key is listed, withheld ones too."""
+    measures: tuple[Measure, ...] = ()
+    """What is told of a group beside its distinct people: events, sums, means. It is told of released groups."""
+    weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1
+    """How much the error of this table counts, against that of the others, when the budget is shared out."""
 
     @field_validator("dimensions")
     @classmethod
@@ -125,7 +146,9 @@ class ReleaseSpecification(Document):
     @cached_property
     def sha256(self) -> str:
         """Digest of the canonical form: comments and layout of the YAML do not count."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        # Without defaults, so that a specification keeps its digest when the program learns a new option.
+        written = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -138,32 +161,53 @@ class BoundTable:
         title: For people to read.
         dimensions: In drilling order.
         max_groups: l0; 1 for tables over what a person has one of.
+        measures: What is told of a group, people first.
+        private_keys: Names of dimensions whose keys are not public.
+        weight: How much its error counts when the budget is shared out.
     """
 
     name: str
     title: str
     dimensions: tuple[Dimension, ...]
     max_groups: int
+    measures: tuple[BoundMeasure, ...]
+    private_keys: frozenset[str] = frozenset()
+    weight: float = 1
 
     @property
     def per_person(self) -> bool:
         """Whether a person is in one group only, by construction."""
         return all(dimension.per_person for dimension in self.dimensions)
 
+    @property
+    def totals(self) -> tuple[Total, ...]:
+        """The measures that are drawn, people first."""
+        return tuple(measure for measure in self.measures if isinstance(measure, Total))
+
+    @property
+    def means(self) -> tuple[Mean, ...]:
+        """The measures that are computed from drawn ones."""
+        return tuple(measure for measure in self.measures if isinstance(measure, Mean))
+
 
 @dataclass(frozen=True)
 class BoundSpecification:
-    """A specification that fits the site it will be run on.
+    """A specification that fits what it will be run on.
 
     ``epsilon`` is apart from the specification because tests of exactness set it to infinity.
     """
 
     specification: ReleaseSpecification
-    site: SiteFile
+    offer: Offer
     tables: tuple[BoundTable, ...]
     epsilon: Epsilon
     delta: Delta
     k: K
+
+    @property
+    def cap(self) -> BudgetCap:
+        """What all releases about the population may spend together over a rolling year."""
+        return self.offer.cap
 
 
 def load_specification(path: Path) -> ReleaseSpecification:
@@ -197,35 +241,45 @@ def load_specifications(folder: Path) -> tuple[ReleaseSpecification, ...]:
 
 
 def bind(specification: ReleaseSpecification, site: SiteFile) -> BoundSpecification:
-    """Check a specification against the site and resolve its dimensions.
+    """Check a specification against the site and resolve its dimensions; see ``bind_to``.
 
     Raises:
-        SpecificationError: A dimension the site does not offer, another period than the population's,
-            bounds missing or without effect, or a budget beyond the population's cap.
         ConfigurationError: The site has no such population.
+        SpecificationError: As ``bind_to`` says.
     """
-    known = site.dimensions(specification.population)
-    period = site.period_kind(specification.population)
-    if specification.period is not period:
+    return bind_to(specification, offer_of(site, specification.population))
+
+
+def bind_to(specification: ReleaseSpecification, offer: Offer) -> BoundSpecification:
+    """Check a specification against what its population offers, and resolve its dimensions and measures.
+
+    Raises:
+        SpecificationError: A dimension or quantity that is not offered, another period than the population's,
+            bounds missing or without effect, or a budget beyond the population's cap.
+    """
+    if specification.period is not offer.period:
         raise SpecificationError(
-            f"the period must be the one in which {specification.population} are told apart, {period}",
+            f"the period must be the one in which {specification.population} are told apart, {offer.period}",
             value=f"period={specification.period}",
-            remedy=f"Set period to {period}.",
+            remedy=f"Set period to {offer.period}.",
         )
+    people = people_total(str(specification.population))
     bound = BoundSpecification(
         specification,
-        site,
-        tuple(_bind_table(table, known) for table in specification.tables),
+        offer,
+        tuple(_bind_table(table, offer, people) for table in specification.tables),
         Epsilon.of(specification.privacy.epsilon),
         Delta.of(specification.privacy.delta),
         K(specification.privacy.k),
     )
     _check_orders(bound.tables)
+    _check_private_keys(bound.tables)
     _check_cap(bound)
     return bound
 
 
-def _bind_table(table: TableSpecification, known: dict[str, Dimension]) -> BoundTable:
+def _bind_table(table: TableSpecification, offer: Offer, people: Total) -> BoundTable:
+    known = offer.dimensions
     if unknown := [name for name in table.dimensions if name not in known]:
         raise SpecificationError(
             f"table {table.name}: a dimension must be one that the site offers",
@@ -233,6 +287,29 @@ def _bind_table(table: TableSpecification, known: dict[str, Dimension]) -> Bound
             remedy=f"Use some of: {', '.join(sorted(known))}.",
         )
     dimensions = tuple(known[name] for name in table.dimensions)
+    _check_groups(table, dimensions)
+    return BoundTable(
+        table.name,
+        table.title,
+        dimensions,
+        table.max_groups or 1,
+        bind_measures(table.name, people, table.measures, offer.quantities),
+        _private_keys(table, dimensions),
+        table.weight,
+    )
+
+
+def _private_keys(table: TableSpecification, dimensions: tuple[Dimension, ...]) -> frozenset[str]:
+    if strangers := sorted(set(table.private_keys) - set(table.dimensions)):
+        raise SpecificationError(
+            f"table {table.name}: private_keys must name dimensions of the table",
+            value=", ".join(strangers),
+            remedy="Remove them.",
+        )
+    return frozenset(table.private_keys) | {dimension.name for dimension in dimensions if dimension.is_open}
+
+
+def _check_groups(table: TableSpecification, dimensions: tuple[Dimension, ...]) -> None:
     many = [dimension.name for dimension in dimensions if not dimension.per_person]
     if many and table.max_groups is None:
         raise SpecificationError(
@@ -246,7 +323,6 @@ def _bind_table(table: TableSpecification, known: dict[str, Dimension]) -> Bound
             value=f"max_groups={table.max_groups}",
             remedy="Remove max_groups.",
         )
-    return BoundTable(table.name, table.title, dimensions, table.max_groups or 1)
 
 
 def _check_orders(tables: tuple[BoundTable, ...]) -> None:
@@ -264,9 +340,19 @@ def _check_orders(tables: tuple[BoundTable, ...]) -> None:
                 )
 
 
+def _check_private_keys(tables: tuple[BoundTable, ...]) -> None:
+    private = {name for table in tables for name in table.private_keys}
+    for table in tables:
+        if public := sorted(private & {dimension.name for dimension in table.dimensions} - table.private_keys):
+            raise SpecificationError(
+                f"table {table.name}: keys that are private in one table must be so in every table",
+                value=f"{', '.join(public)} is listed here",
+                remedy="Add it to private_keys of this table: its withheld rows would name the keys of the other.",
+            )
+
+
 def _check_cap(bound: BoundSpecification) -> None:
-    population = bound.specification.population
-    cap = bound.site.budget[population]
+    population, cap = bound.specification.population, bound.cap
     if bound.epsilon.value > cap.epsilon or bound.delta.value > cap.delta:
         raise SpecificationError(
             f"one release may not ask for more than the yearly cap for {population}, "

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Final, Literal
 
 import pycountry
+from pydantic import AfterValidator, Field
+from pydantic.config import JsonDict
 
 UNKNOWN = "unknown"
 OTHER = "other"
@@ -17,6 +20,24 @@ NONE = "none"
 # What stands in a dimension of a row that speaks of all, or of all that are not listed: no key of any list.
 TOTAL_KEY = "all"
 REMAINDER_KEY = "all other"
+# What can be counted without any site's declaring it: people, and what they did.
+PEOPLE = "people"
+EVENTS = "events"
+
+
+def _not_reserved(key: str) -> str:
+    if key in (TOTAL_KEY, REMAINDER_KEY):
+        raise ValueError(f"'{TOTAL_KEY}' and '{REMAINDER_KEY}' are kept for totals and remainders")
+    return key
+
+
+NotReserved = AfterValidator(_not_reserved)
+NAME_PATTERN: Final = r"^[a-z][a-z0-9_]{0,39}$"
+KEY_PATTERN: Final = r"^[^\x00-\x1f]+$"
+# A schema says the same as the validator.
+_RESERVED: Final[JsonDict] = {"not": {"enum": [TOTAL_KEY, REMAINDER_KEY]}}
+Name = Annotated[str, Field(pattern=NAME_PATTERN, json_schema_extra=_RESERVED), NotReserved]
+Key = Annotated[str, Field(min_length=1, max_length=60, pattern=KEY_PATTERN, json_schema_extra=_RESERVED), NotReserved]
 
 
 class Population(StrEnum):
@@ -44,13 +65,31 @@ class Dimension:
         title: For people to read.
         per_person: True where a person has one value a period (one row a person); False where a person
             may have many (pages, products), so that a table needs ``max_groups``.
-        keys: The closed, public list of values.
+        keys: The closed, public list of values; of an open dimension those that are known beforehand.
+        is_open: True where values are taken as they are found: they are not public, and a release names those
+            only that many people share.
     """
 
     name: str
     title: str
     per_person: bool
     keys: tuple[str, ...]
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A whole number that events carry and a table can add up.
+
+    Attributes:
+        name: ``events`` for their number; otherwise the column of staging that holds it.
+        title: For people to read.
+        unit: What one of it is.
+    """
+
+    name: str
+    title: str
+    unit: str
 
 
 COUNTRIES = (*sorted(country.alpha_2 for country in pycountry.countries), UNKNOWN)
@@ -77,16 +116,20 @@ UNIT_NAMES = {Population.VISITORS: "visitor", Population.CUSTOMERS: "customer"}
 
 
 def visitor_dimensions(
-    sections: tuple[str, ...], referrer_domains: tuple[str, ...], languages: tuple[str, ...] = LANGUAGES
+    sections: tuple[str, ...],
+    referrer_domains: tuple[str, ...] | Literal["any"],
+    languages: tuple[str, ...] = LANGUAGES,
 ) -> dict[str, Dimension]:
-    """Dimensions of visitors; sections, domains and languages are the site's own closed lists."""
+    """Dimensions of visitors; sections, domains and languages are the site's own closed lists, or ``any`` domain."""
+    is_open = referrer_domains == "any"
+    domains = () if is_open else tuple(dict.fromkeys(referrer_domains))
     return _by_name(
         Dimension("country", "Country", True, COUNTRIES),
         Dimension("operating_system", "Operating system", True, OPERATING_SYSTEMS),
         Dimension("browser", "Browser", True, BROWSERS),
         Dimension("language", "Browser language", True, _closed(languages)),
         Dimension("referrer_class", "How they arrived", True, REFERRER_CLASSES),
-        Dimension("referrer_domain", "Referring site", False, (*dict.fromkeys(referrer_domains), OTHER, NONE)),
+        Dimension("referrer_domain", "Referring site", False, (*domains, OTHER, NONE), is_open),
         Dimension("section", "Section of the site", False, (*dict.fromkeys(sections), OTHER)),
         Dimension("status_class", "Status of the answer", False, STATUS_CLASSES),
         Dimension("hour", "Hour of the day", False, HOURS),

@@ -12,6 +12,7 @@ from pipeline.vocabulary import Audience, Population
 
 HOME_VARIABLE = "DEMOGRAPHICS_HOME"
 RELEASES_VARIABLE = "DEMOGRAPHICS_RELEASES"
+LEDGER_VARIABLE = "DEMOGRAPHICS_LEDGER"
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Workspace:
         return Path(named).resolve() if named else self.home / "releases"
 
     @property
-    def ledger(self) -> Path:
-        """The ledger's SQLite database."""
-        return self.home / "ledger.db"
+    def ledger(self) -> Path | str:
+        """The ledger: the URL in ``DEMOGRAPHICS_LEDGER``, which may hold a password, or a SQLite file of the site."""
+        return os.environ.get(LEDGER_VARIABLE, "") or self.home / "ledger.db"
 
     @property
     def signing_keys(self) -> Path:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
+from tests import postgresql
 from tests.builders import StagingOf, pseudonym, site_document, specification_document, write_visitors
 
 
@@ -30,6 +32,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[sa.URL]:
+    """A PostgreSQL of the whole run of tests, started by the first that asks for it."""
+    with postgresql.server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.deidentify.countries import country_codes
-from pipeline.site import BandColumn, CategoryColumn, CountryColumn, YearColumn
+from pipeline.site import LARGEST_AMOUNT, BandColumn, CategoryColumn, CountryColumn, YearColumn
 from pipeline.vocabulary import OTHER, UNKNOWN
 
 Column = CountryColumn | CategoryColumn | BandColumn | YearColumn
@@ -47,6 +47,24 @@ def number_of(raw: str) -> str:
     """SQL: a number as people write it, with currency signs, spaces and grouping commas; NULL if it is none."""
     bare = rf"regexp_replace({raw}, '[\s\p{{Sc}}\p{{Zs}}]', '', 'g')"
     return f"CASE WHEN regexp_matches({bare}, '{_NUMBER}') THEN try_cast(replace({bare}, ',', '') AS DOUBLE) END"
+
+
+def amount_of(raw: str, decimals: int) -> str:
+    """SQL: a decimal number as a whole number of its smallest unit, exactly; NULL if it is none.
+
+    NULL, too, where it has more decimals than declared, even zeros (``1.000`` is a thousand to many), or is beyond
+    ``LARGEST_AMOUNT``.
+
+    Args:
+        raw: A text column.
+        decimals: 0 to 3.
+    """
+    pattern = r"[-+]?\d+" + (rf"(\.\d{{1,{decimals}}})?" if decimals else "")
+    # Decimal all the way: a float has no 0.10. Fifteen digits before the point are more than may be, and the second
+    # cast makes room for the product of any: one overflow would end the whole reading.
+    units = f"try_cast(trim({raw}) AS DECIMAL(18, 3))::DECIMAL(38, 3) * {10**decimals}"
+    inside = f"regexp_full_match(trim({raw}), '{pattern}') AND abs({units}) <= {LARGEST_AMOUNT}"
+    return f"CASE WHEN {inside} THEN ({units})::BIGINT END"
 
 
 def year_of(raw: str) -> str:

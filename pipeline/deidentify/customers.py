@@ -1,7 +1,7 @@
 """Customers and their orders to de-identified staging.
 
 Only declared columns are read, into the memory of an engine that reaches no file. What leaves memory is a pseudonym,
-the keys of closed lists, and counts by reason.
+the keys of closed lists, the amounts of orders where these are declared, and counts by reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.columns import instant_of, map_keys
+from pipeline.deidentify.columns import amount_of, instant_of, map_keys
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import (
     EVENTS,
@@ -32,7 +32,7 @@ from pipeline.deidentify.staging import (
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
-from pipeline.site import CsvSource, CustomerSource, DatabaseSource, OrderSource, SiteFile
+from pipeline.site import REVENUE, CsvSource, CustomerSource, DatabaseSource, OrderSource, SiteFile
 from pipeline.sources.engine import memory_engine
 from pipeline.sources.payment import PaymentWatch, refuse_payment_names
 from pipeline.sources.tables import open_table, require_columns
@@ -65,7 +65,8 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
 
     Returns:
         Staging with ``persons.parquet`` (person and the declared dimensions, all text) and, where orders are
-        declared, ``events.parquet`` (person, product); rows in the order of the pseudonyms.
+        declared, ``events.parquet`` (person, product, and ``revenue``, BIGINT, where the amount is declared); rows in
+        the order of the pseudonyms.
 
     Raises:
         ConfigurationError: The site declares no customers, or another kind of period.
@@ -93,7 +94,7 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
             period=str(period),
             sources={name: SourceCounts.of(accounting) for name, accounting in counts.items()},
         )
-        _write(workspace, period, connection, manifest)
+        _write(workspace, period, connection, manifest, customers.orders)
     return Staging(Population.CUSTOMERS, period, workspace.staging(Population.CUSTOMERS, period), manifest)
 
 
@@ -174,9 +175,13 @@ def _generalise(connection: duckdb.DuckDBPyConnection, customers: CustomerSource
 
 def _read_orders(stage: _Stage, orders: OrderSource) -> Accounting:
     """Make the table ``order_rows``: one row an order, de-identified while it is read, with its outcome."""
-    columns = list(dict.fromkeys((orders.person, orders.placed, orders.product)))
-    person, placed, product = (f"c{columns.index(name)}" for name in (orders.person, orders.placed, orders.product))
-    stage.connection.execute("CREATE TEMP TABLE order_rows (person VARCHAR, product VARCHAR, outcome VARCHAR)")
+    declared = (orders.person, orders.placed, orders.product, *([orders.amount.column] if orders.amount else []))
+    columns = list(dict.fromkeys(declared))
+    person, placed, product, *amount = (f"c{columns.index(name)}" for name in declared)
+    revenue = amount_of(amount[0], orders.amount.decimals) if orders.amount else "0"
+    stage.connection.execute(
+        "CREATE TEMP TABLE order_rows (person VARCHAR, product VARCHAR, revenue BIGINT, outcome VARCHAR)"
+    )
     stage.connection.execute(
         "CREATE TEMP TABLE products AS SELECT unnest($names::VARCHAR[]) AS name", {"names": list(orders.products)}
     )
@@ -185,13 +190,16 @@ def _read_orders(stage: _Stage, orders: OrderSource) -> Accounting:
     insert = f"""
         INSERT INTO order_rows
         WITH typed AS (
-            SELECT trim({person}) AS key, {instant_of(placed)} AS placed, trim({product}) AS product FROM batch
+            SELECT trim({person}) AS key, {instant_of(placed)} AS placed, trim({product}) AS product,
+                {revenue} AS revenue
+            FROM batch
         ), timely AS (
             SELECT *, CASE
                 WHEN coalesce(key, '') = '' THEN 'no key'
                 WHEN placed IS NULL THEN 'date'
                 WHEN placed < getvariable('period_start') OR placed >= getvariable('period_end')
                     THEN 'outside the period'
+                WHEN revenue IS NULL THEN 'amount'
                 ELSE '{USED}' END AS outcome,
                 CASE WHEN outcome = '{USED}' THEN pseudonym(key) END AS person
             FROM typed
@@ -199,6 +207,7 @@ def _read_orders(stage: _Stage, orders: OrderSource) -> Accounting:
         SELECT persons.person,
             CASE WHEN coalesce(product, '') = '' THEN '{UNKNOWN}'
                 WHEN product IN (FROM products) THEN product ELSE '{OTHER}' END,
+            revenue,
             CASE WHEN outcome = '{USED}' AND persons.person IS NULL THEN 'no such customer' ELSE outcome END
         FROM timely LEFT JOIN persons ON persons.person = timely.person
     """
@@ -241,14 +250,21 @@ def _account(connection: duckdb.DuckDBPyConnection, table: str, rejected: Counte
 
 
 def _write(
-    workspace: Workspace, period: Period, connection: duckdb.DuckDBPyConnection, manifest: StagingManifest
+    workspace: Workspace,
+    period: Period,
+    connection: duckdb.DuckDBPyConnection,
+    manifest: StagingManifest,
+    orders: OrderSource | None,
 ) -> None:
     try:
         with replace_staging(workspace, Population.CUSTOMERS, period) as folder:
             # Sorted by pseudonym: the source's order would say who is who to somebody who has seen it.
             _copy(connection, "FROM persons ORDER BY person", folder / PERSONS)
-            if "orders" in manifest.sources:
-                events = f"SELECT person, product FROM order_rows WHERE outcome = '{USED}' ORDER BY ALL"
+            if orders is not None:
+                # Amounts stay as they are, under the pseudonym: who has seen an order may find it again by its amount.
+                # That is why staging is kept for the period's retention only, and nothing but sums of many leaves it.
+                held = f"person, product, {REVENUE}" if orders.amount else "person, product"
+                events = f"SELECT {held} FROM order_rows WHERE outcome = '{USED}' ORDER BY ALL"
                 _copy(connection, events, folder / EVENTS)
             write_manifest(folder, manifest)
     except OSError as failure:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 import iptocc
 import pyarrow as pa
@@ -20,7 +20,7 @@ from ua_parser.core import Domain
 from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
-from pipeline.deidentify.referrers import referrer_class
+from pipeline.deidentify.referrers import domain_as_found, referrer_class
 from pipeline.sources.domains import host_of, registered_domain
 from pipeline.vocabulary import COUNTRIES, NONE, OTHER, UNKNOWN
 
@@ -77,19 +77,21 @@ def look_up_agents(agents: Sequence[str]) -> pa.Table:
     ).append_column("bot", are_crawlers(agents))
 
 
-def look_up_origins(origins: Sequence[str], own_domains: Sequence[str], named_domains: Sequence[str]) -> pa.Table:
+def look_up_origins(
+    origins: Sequence[str], own_domains: Sequence[str], named_domains: Sequence[str] | Literal["any"]
+) -> pa.Table:
     """Columns ``origin``, ``referrer_class``, ``referrer_domain``.
 
     Args:
         origins: Scheme and host of referrers; ``-`` where there was none.
         own_domains: Referrers from there, or from a host under them, are ``internal``.
-        named_domains: Registered domains that may be named; any other is ``other``.
+        named_domains: Registered domains that may be named, any other is ``other``; or ``any``.
     """
     own = frozenset(domain.lower() for domain in own_domains)
-    named = {domain.lower(): domain for domain in named_domains}
+    domain_of = domain_as_found if named_domains == "any" else _among(named_domains)
     classes = [referrer_class(origin, own) for origin in origins]
     domains = [
-        NONE if kind in {"direct", "internal"} else named.get(_domain_of(origin), OTHER)
+        NONE if kind in {"direct", "internal"} else domain_of(origin)
         for origin, kind in zip(origins, classes, strict=True)
     ]
     return _table(origin=origins, referrer_class=classes, referrer_domain=domains)
@@ -140,9 +142,15 @@ def _family(found: str | None, families: Mapping[str, str]) -> str:
     return UNKNOWN if found is None else families.get(found, OTHER)
 
 
-def _domain_of(origin: str) -> str:
-    host = host_of(origin)
-    return (registered_domain(host) if host else None) or ""
+def _among(domains: Iterable[str]) -> Callable[[str], str]:
+    """What becomes of a referrer where these registered domains may be named."""
+    named = {domain.lower(): domain for domain in domains}
+
+    def domain_of(origin: str) -> str:
+        host = host_of(origin)
+        return named.get((registered_domain(host) if host else None) or "", OTHER)
+
+    return domain_of
 
 
 def _language(text: str, named: frozenset[str]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.sources.domains import host_of, registered_domain
+from expectations.patterns import looks_personal
+from pipeline.sources.domains import host_of, public_domain, registered_domain
+from pipeline.vocabulary import OTHER
 
 # Hosts or registered domains; a host under one belongs to it. The widest-used ones after the public-domain lists
 # https://github.com/matomo-org/searchengine-and-social-list (SearchEngines.yml, Socials.yml), with apps by package.
@@ -62,6 +64,21 @@ def referrer_class(origin: str, own_domains: frozenset[str]) -> str:
         return "social"
     label = (registered_domain(host) or "").partition(".")[0]
     return "search" if names & SEARCH or label in SEARCH_LABELS else "site"
+
+
+def domain_as_found(origin: str) -> str:
+    """The registered domain of a referrer that no list names, or ``other``.
+
+    Anybody may send any referrer. What looks like personal data is dropped, by the rules that check staging, so that
+    no invented one stops a period's ingestion; so is one with credentials, which no browser sends.
+
+    Args:
+        origin: Scheme and host, lower case.
+    """
+    if "@" in origin or not origin.startswith(("http://", "https://")):
+        return OTHER
+    domain = public_domain(host_of(origin) or "")
+    return OTHER if domain is None or looks_personal(domain) else domain
 
 
 def _with_parents(host: str) -> Iterator[str]:

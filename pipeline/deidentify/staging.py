@@ -3,7 +3,7 @@
 A folder ``staging/{population}/{period}/`` holds
 
 - ``events.parquet``: ``person`` and what a person may have many of (for visitors one row a request, with all
-  dimensions; for customers one row an order, with ``product``);
+  dimensions; for customers one row an order, with ``product``, and ``revenue`` where the amount is declared);
 - ``persons.parquet``: for customers, one row a person with all per-person dimensions;
 - ``manifest.json``: what was read, used and rejected;
 - ``checks.json``: the verdicts on all this, without which nothing is drawn from it.

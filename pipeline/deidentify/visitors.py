@@ -1,7 +1,8 @@
 """Visitor logs to de-identified staging, in one pass: block by block, in memory, inside the engine.
 
 Staging gets one row a request of a person, with a pseudonym and values of closed lists only; the engine's ENUM
-types hold that a value outside its list cannot get there.
+types hold that a value outside its list cannot get there. Where the site file lets any referring site be named, that
+column holds registered domains as they are found, and the checks of staging hold their form.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def _source(site: SiteFile, period: Period) -> VisitorSource:
 def _make_tables(engine: duckdb.DuckDBPyConnection, dimensions: dict[str, Dimension], calendar: pa.Table) -> None:
     for name, dimension in dimensions.items():
         keys = ", ".join(map(quoted, dict.fromkeys(dimension.keys)))  # a site's section may be named 'other'
-        engine.execute(f"CREATE TYPE {name}_key AS ENUM ({keys})")
+        engine.execute(f"CREATE TYPE {name}_key AS {'VARCHAR' if dimension.is_open else f'ENUM ({keys})'}")
     engine.execute(_LOOK_UP_TABLES)
     engine.register("found", calendar)
     engine.execute("INSERT INTO calendar BY NAME SELECT * FROM found")

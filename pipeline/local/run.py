@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +72,13 @@ def run_site(workspace: Workspace, periods: Sequence[Ingestion], releases: Path,
             airflow.api.trigger(f"ingest_{population}", str(period))
         while not watch.look():
             time.sleep(_POLL)
-    keys = tuple(sorted(key for key in watch.expected.values() if key is not None))
-    return RunSummary(tuple(periods), keys, tuple(sorted(watch.approved)), board.elapsed)
+        keys, approved = (_as_they_stand(of) for of in (watch.expected.values(), watch.approved))
+    return RunSummary(tuple(periods), keys, approved, board.elapsed)
+
+
+def _as_they_stand(keys: Iterable[ReleaseKey | None]) -> tuple[ReleaseKey, ...]:
+    # Somebody may have revised a release since it was first made.
+    return tuple(sorted(flow.standing(key.release, key.period) for key in keys if key is not None))
 
 
 @contextmanager
@@ -141,8 +146,8 @@ class _Watch:
             self._review(key)
 
     def _review(self, key: ReleaseKey) -> None:
-        if (key.release, key.period) in flow.waiting():
-            flow.approve(key.release, key.period, SCRIPTED_REVIEWER, _REASON, scripted=True)
+        if flow.standing(key.release, key.period) in flow.waiting():
+            flow.approve(key, SCRIPTED_REVIEWER, _REASON, scripted=True)
             self.approved.add(key)
 
 

@@ -15,12 +15,12 @@ from pipeline.deidentify.staging import SourceCounts, load_staging, read_checks
 from pipeline.periods import Period
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.ledger import Ledger
-from pipeline.release.artefact import PrivateRelease
+from pipeline.release.artefact import PrivateRelease, TableFacts
 from pipeline.review.decisions import require_approval
 from pipeline.site import load_site
 from pipeline.spec import ReleaseKey
 from pipeline.validation.verdicts import Verdicts
-from pipeline.vocabulary import Audience, Population
+from pipeline.vocabulary import PEOPLE, Audience, Population
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,11 +72,14 @@ class Counted:
 
 @dataclass(frozen=True)
 class TableGroups:
-    """How many groups of a table's closed list were released, and how many withheld (nobody in them included)."""
+    """How many groups of a table's closed list were released, and how many withheld (nobody in them included).
+
+    ``withheld`` is None where keys are private: how many others there are is not told.
+    """
 
     title: str
     released: int
-    withheld: int
+    withheld: int | None
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Snapshot:
 
 def snapshot(workspace: Workspace) -> Snapshot:
     """Note what the ledger and the published folder hold; nothing is made where there is none yet."""
-    if not workspace.ledger.exists():
+    if isinstance(workspace.ledger, Path) and not workspace.ledger.exists():
         return Snapshot(frozenset(), {}, {})
     entries = Ledger.open(workspace.ledger).entries()
     return Snapshot(
@@ -223,7 +226,7 @@ def _release(workspace: Workspace, key: ReleaseKey, before: Snapshot, after: Sna
         people=_people(release),
         k=release.header.k,
         least=_least(release),
-        tables=tuple(_groups(facts.title, release.tables[facts.name]) for facts in release.header.tables),
+        tables=tuple(_groups(facts, release.tables[facts.name]) for facts in release.header.tables),
         checks=Checks.of_bytes(ledger.checks(key) or b"[]"),
         drawn_now=key not in before.artefacts,
         unchanged=before.artefacts.get(key) == after.artefacts[key]
@@ -237,15 +240,15 @@ def _release(workspace: Workspace, key: ReleaseKey, before: Snapshot, after: Sna
 
 def _least(release: PrivateRelease) -> int:
     """The largest threshold of its tables over people; of all its tables where it has no other."""
-    levels = release.header.levels
+    levels = [level for level in release.header.levels if level.quantity == PEOPLE]
     return max(level.threshold for level in [one for one in levels if one.max_groups == 1] or levels)
 
 
 def _people(release: PrivateRelease) -> Counted | None:
     """The total of the first table over people; the same in all of them."""
     for facts in release.header.tables:
-        if facts.measure == "people":
-            frame = release.tables[facts.name]
+        if facts.measure == PEOPLE:
+            frame = _of_people(release.tables[facts.name], facts)
             total = frame[(frame["kind"] == "total") & frame["value"].notna()]
             if not total.empty:
                 row = total.iloc[0]
@@ -253,7 +256,13 @@ def _people(release: PrivateRelease) -> Counted | None:
     return None
 
 
-def _groups(title: str, frame: pd.DataFrame) -> TableGroups:
-    groups = frame[frame["kind"] == "group"]
+def _groups(facts: TableFacts, frame: pd.DataFrame) -> TableGroups:
+    people = _of_people(frame, facts)
+    groups = people[people["kind"] == "group"]
     released = int(groups["value"].notna().sum())
-    return TableGroups(title, released, len(groups) - released)
+    return TableGroups(facts.title, released, None if facts.private else len(groups) - released)
+
+
+def _of_people(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
+    # a group has one row of people, and may have others
+    return frame[frame["measure"] == facts.measure]

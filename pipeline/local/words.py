@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.local.summary import IngestedPeriod, ReleaseLines, Summary
+from pipeline.local.summary import IngestedPeriod, ReleaseLines, Summary, TableGroups
 from pipeline.vocabulary import AUDIENCE_TITLES
 
 # Fewer people than this many times the threshold make a site small: most groups then stay under it.
@@ -94,12 +94,19 @@ def _groups(releases: tuple[ReleaseLines, ...]) -> Iterator[RenderableType]:
         yield Text(title, style="italic")
         table = _table("table", *(one.key.period for one in every), right=tuple(one.key.period for one in every))
         for rows in zip(*(one.tables for one in every), strict=True):
-            table.add_row(rows[0].title, *(f"{row.released:,} of {row.released + row.withheld:,}" for row in rows))
+            table.add_row(rows[0].title, *(_released(row) for row in rows))
         yield table
     yield Text(
-        "Released of all groups on a table's list. The others had too few people, or nobody: which is not told.",
+        "Released of all groups on a table's list. The others had too few people, or nobody: which is not told. "
+        "Where there is no public list, only those that were released are counted.",
         style="dim",
     )
+
+
+def _released(row: TableGroups) -> str:
+    if row.withheld is None:
+        return f"{row.released:,}"
+    return f"{row.released:,} of {row.released + row.withheld:,}"
 
 
 def _budget(summary: Summary) -> RenderableType:

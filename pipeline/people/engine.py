@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 import psutil
 
-MEMORY_LIMIT = "1GB"
+# The interpreter and its libraries take about 150 MB beside it.
+MEMORY_LIMIT = "180MB"
 MAX_SPILL = "20GB"
 _PREFIX = ".spill-"  # then the number of the process it belongs to
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -29,10 +27,11 @@ class EntryKind(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
 
 
-# Of these a release has one at most.
-ONCE: Final = frozenset({EntryKind.RESERVED, EntryKind.DRAWN, EntryKind.PUBLISHED})
+# Of these a revision of a release has one at most.
+ONCE: Final = frozenset({EntryKind.RESERVED, EntryKind.DRAWN, EntryKind.PUBLISHED, EntryKind.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -48,91 +47,88 @@ class Entry:
     sha256: str
 
 
-METADATA = sa.MetaData()
-ENTRIES = sa.Table(
+# The tables as queries name them; how they are made stands in ``migrations``.
+ENTRIES: Final = sa.table(
     "entries",
-    METADATA,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("at", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("release", sa.Text, nullable=False),
-    sa.Column("period", sa.Text, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("previous", sa.Text, nullable=False, unique=True),
-    sa.Column("sha256", sa.Text, nullable=False, unique=True),
-    sa.Column("once", sa.Text, unique=True),  # kind and release where there may be one only
+    *(sa.column(name, sa.Integer) for name in ("number", "revision")),
+    *(sa.column(name, sa.Text) for name in ("at", "kind", "release", "period", "payload", "previous", "sha256")),
+    sa.column("once", sa.Text),  # kind and release where there may be one only: unique
 )
-ARTEFACTS = sa.Table(
+ARTEFACTS: Final = sa.table(
     "artefacts",
-    METADATA,
-    sa.Column("release", sa.Text, primary_key=True),
-    sa.Column("period", sa.Text, primary_key=True),
-    sa.Column("revision", sa.Integer, primary_key=True),
-    sa.Column("kind", sa.Text, primary_key=True),  # release | checks/<sha256>
-    sa.Column("sha256", sa.Text, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),
+    *(sa.column(name, sa.Text) for name in ("release", "period")),
+    sa.column("revision", sa.Integer),
+    sa.column("kind", sa.Text),  # release | checks/<number>
+    sa.column("sha256", sa.Text),
+    sa.column("content", sa.LargeBinary),
 )
 
 
-def connect(path: Path) -> sa.Engine:
-    """An engine on a SQLite file, of mode 0600, whose transactions hold the write lock from their start."""
-    if path.parent.is_dir():
-        with contextlib.suppress(OSError):  # whoever cannot make it is told so by the first transaction
-            path.touch(mode=0o600, exist_ok=True)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60}, poolclass=sa.NullPool)
-    sa.event.listen(engine, "connect", _leave_transactions_to_us)
-    sa.event.listen(engine, "begin", _lock_at_once)
-    return engine
-
-
-def create(connection: sa.Connection) -> None:
-    """Make tables and the triggers that refuse any change of a row, where they are not there yet."""
-    METADATA.create_all(connection)
-    for table in (ENTRIES.name, ARTEFACTS.name):
-        for change in ("UPDATE", "DELETE"):
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER IF NOT EXISTS {table}_keep_{change.lower()} BEFORE {change} ON {table} "
-                "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-            )
+# Statements are made once: SQLAlchemy then finds the compiled text by the object alone.
+_ABOUT: Final = ENTRIES.select().where(
+    ENTRIES.c.release == sa.bindparam("release"),
+    ENTRIES.c.period == sa.bindparam("period"),
+    ENTRIES.c.revision == sa.bindparam("revision"),
+)
+_KIND: Final = ENTRIES.c.kind == sa.bindparam("kind")
+_NEWEST: Final = _ABOUT.where(_KIND).order_by(ENTRIES.c.number.desc()).limit(1)
+_KINDS: Final = _ABOUT.order_by(ENTRIES.c.number)
+_REVISIONS: Final = (
+    ENTRIES.select()
+    .where(_KIND, ENTRIES.c.release == sa.bindparam("release"), ENTRIES.c.period == sa.bindparam("period"))
+    .order_by(ENTRIES.c.revision, ENTRIES.c.number)
+)
+_LAST: Final = sa.select(ENTRIES.c.number, ENTRIES.c.sha256).order_by(ENTRIES.c.number.desc()).limit(1)
+_EVERY: Final = ENTRIES.select().order_by(ENTRIES.c.number)
+_AFTER: Final = _EVERY.where(_KIND, ENTRIES.c.number > sa.bindparam("after"))
+_APPEND: Final = ENTRIES.insert()
+_KEEP: Final = ARTEFACTS.insert()
+_KEPT: Final = sa.select(ARTEFACTS.c.content).where(
+    *(ARTEFACTS.c[name] == sa.bindparam(name) for name in ("release", "period", "revision", "kind"))
+)
 
 
 def append(connection: sa.Connection, kind: EntryKind, key: ReleaseKey, payload: Mapping[str, Any]) -> None:
     """Append one entry to the chain."""
-    last = connection.execute(ENTRIES.select().order_by(ENTRIES.c.number.desc()).limit(1)).first()
+    last = connection.execute(_LAST).first()
     number, previous = (1, _GENESIS) if last is None else (last.number + 1, last.sha256)
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     entry = Entry(number, at, kind, key, payload, previous, "")
     once = f"{kind.value}:{key}" if kind in ONCE else None
-    connection.execute(ENTRIES.insert(), {**_row(entry), "sha256": _digest(entry), "once": once})
+    connection.execute(_APPEND, {**_row(entry), "sha256": _digest(entry), "once": once})
 
 
 def find(connection: sa.Connection, kind: EntryKind, key: ReleaseKey) -> Entry | None:
-    """The newest entry of a kind about a release."""
-    columns = ENTRIES.c
-    query = (
-        ENTRIES.select()
-        .where(columns.kind == kind.value, columns.release == key.release)
-        .where(columns.period == key.period, columns.revision == key.revision)
-        .order_by(columns.number.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    """The newest entry of a kind about a revision of a release."""
+    row = connection.execute(_NEWEST, {**_place(key), "kind": kind.value}).first()
     return None if row is None else _entry(row)
 
 
-def read(connection: sa.Connection, kind: EntryKind | None = None) -> tuple[Entry, ...]:
-    """Entries in order, of one kind or of all."""
-    query = ENTRIES.select().order_by(ENTRIES.c.number)
-    rows = connection.execute(query if kind is None else query.where(ENTRIES.c.kind == kind.value))
+def kinds(connection: sa.Connection, key: ReleaseKey) -> tuple[EntryKind, ...]:
+    """The kinds of all entries about a revision of a release, in order."""
+    return tuple(_kind(row.kind) for row in connection.execute(_KINDS, _place(key)))
+
+
+def revisions(connection: sa.Connection, kind: EntryKind, release: str, period: str) -> tuple[Entry, ...]:
+    """The entries of a kind about all revisions of a release, by revision."""
+    rows = connection.execute(_REVISIONS, {"release": release, "period": period, "kind": kind.value})
     return tuple(_entry(row) for row in rows)
+
+
+def read(connection: sa.Connection) -> tuple[Entry, ...]:
+    """All entries, in order."""
+    return tuple(_entry(row) for row in connection.execute(_EVERY))
+
+
+def read_after(connection: sa.Connection, kind: EntryKind, number: int) -> tuple[Entry, ...]:
+    """Entries of a kind that come after the one of this number, in order."""
+    return tuple(_entry(row) for row in connection.execute(_AFTER, {"kind": kind.value, "after": number}))
 
 
 def keep(connection: sa.Connection, key: ReleaseKey, kind: str, content: bytes) -> str:
     """Keep bytes about a release, once; returns their digest."""
     digest = hashlib.sha256(content).hexdigest()
-    row = {"release": key.release, "period": key.period, "revision": key.revision, "kind": kind}
-    connection.execute(ARTEFACTS.insert(), {**row, "sha256": digest, "content": content})
+    connection.execute(_KEEP, {**_place(key), "kind": kind, "sha256": digest, "content": content})
     return digest
 
 
@@ -142,13 +138,7 @@ def kept(connection: sa.Connection, key: ReleaseKey, kind: str, digest: str) -> 
     Raises:
         LedgerError: They are missing, or not the ones of this digest: fails closed.
     """
-    columns = ARTEFACTS.c
-    query = (
-        ARTEFACTS.select()
-        .where(columns.release == key.release, columns.period == key.period)
-        .where(columns.revision == key.revision, columns.kind == kind)
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_KEPT, {**_place(key), "kind": kind}).first()
     if row is None or hashlib.sha256(row.content).hexdigest() != digest:
         raise LedgerError(
             "what the ledger kept of a release must be what was recorded",
@@ -175,17 +165,24 @@ def require_chain(entries: tuple[Entry, ...]) -> None:
         previous = entry.sha256
 
 
-def _leave_transactions_to_us(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins no transaction of its own
-
-
-def _lock_at_once(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # check and reserve see one state
+def _place(key: ReleaseKey) -> dict[str, Any]:
+    return {"release": key.release, "period": key.period, "revision": key.revision}
 
 
 def _entry(row: Any) -> Entry:
     key = ReleaseKey(row.release, row.period, row.revision)
-    return Entry(row.number, row.at, EntryKind(row.kind), key, json.loads(row.payload), row.previous, row.sha256)
+    return Entry(row.number, row.at, _kind(row.kind), key, json.loads(row.payload), row.previous, row.sha256)
+
+
+def _kind(name: str) -> EntryKind:
+    try:
+        return EntryKind(name)
+    except ValueError:
+        raise LedgerError(
+            "entries of the ledger must be of kinds that this program knows",
+            value=repr(name[:20]),
+            remedy="A later release of the program wrote it: use that one.",
+        ) from None
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -193,9 +190,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "number": entry.number,
         "at": entry.at,
         "kind": entry.kind.value,
-        "release": entry.key.release,
-        "period": entry.key.period,
-        "revision": entry.key.revision,
+        **_place(entry.key),
         "payload": _canonical(entry.payload),
         "previous": entry.previous,
     }

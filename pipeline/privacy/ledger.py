@@ -1,4 +1,4 @@
-"""The ledger: what was reserved, drawn, checked, decided and published, and the noisy tables themselves.
+"""The ledger: what was reserved, drawn, checked, decided, published and withdrawn, and the noisy tables themselves.
 
 Append-only (the database refuses changes) and chained by hashes. Budget is reserved before noise is drawn, in the
 transaction that checks it. A noisy table is recorded in the transaction that marks the release as drawn, and is what
@@ -16,16 +16,21 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import BudgetError, LedgerError
-from pipeline.privacy import chain
+from pipeline.privacy import chain, database
 from pipeline.privacy.accountant import Charge, Loss, compose
 from pipeline.privacy.chain import Entry, EntryKind
+from pipeline.privacy.database import Database
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population
 
 _YEAR: Final = dt.timedelta(days=365)
+# What a reservation says of the release. The rest is what a program makes of it, which another one may do otherwise.
+_ASKED: Final = ("population", "period_start", "period_end", "specification_sha256")
+_DECIDED: Final = frozenset({EntryKind.APPROVED, EntryKind.REJECTED, EntryKind.PUBLISHED})
 
 
 class Reservation(Document):
@@ -36,44 +41,59 @@ class Reservation(Document):
     period_end: dt.date
     specification_sha256: str
     charge: Charge
+    revises: str = ""
+    """Why the revision before it is released anew; empty for the first revision, and for it alone."""
 
 
 class Ledger:
-    """A ledger in a database that SQLAlchemy reaches; SQLite by default."""
+    """A ledger in a database that SQLAlchemy reaches: SQLite by default, or PostgreSQL."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, store: Database) -> None:
+        self._database = store
+        # Reservations that were read, and the number of the last of them: entries never change, so each is read once.
+        self._read: tuple[int, tuple[tuple[ReleaseKey, Reservation], ...]] = (0, ())
 
     @classmethod
-    def open(cls, path: Path) -> Ledger:
-        """Open the ledger of a workspace, made where there is none yet.
+    def open(cls, address: Path | str) -> Ledger:
+        """Open a ledger, made where there is none yet and brought up to date where an earlier program made it.
+
+        Args:
+            address: A SQLite file, or an SQLAlchemy URL of a SQLite file or a PostgreSQL database.
 
         Raises:
-            LedgerError: The file cannot be opened or written.
+            LedgerError: It cannot be reached or written, or a later program made it.
         """
-        ledger = cls(chain.connect(path))
-        with ledger._transaction() as connection:
-            chain.create(connection)
+        ledger = cls(database.at(address))
+        with ledger._readable():
+            database.bring_up_to_date(ledger._database)
         return ledger
 
+    @classmethod
+    def in_memory(cls) -> Ledger:
+        """A new ledger that is gone with this object: for trying things out, and for audits of many releases."""
+        return cls(database.in_memory())
+
     def reserve(self, key: ReleaseKey, reservation: Reservation, cap: BudgetCap) -> bool:
-        """Reserve budget for a release, or find that it is reserved.
+        """Reserve budget for a revision of a release, or find that it is reserved.
 
         Returns:
             True where this call reserved, False where the same reservation stood already (nothing is spent again).
 
         Raises:
             BudgetError: Some rolling year with this release would exceed the cap. Nothing was written.
-            LedgerError: The release was reserved under another specification.
+            LedgerError: It was reserved under another specification or for another reason, or it revises what was
+                never drawn.
         """
-        payload = reservation.model_dump(mode="json")
-        with self._transaction() as connection:
+        self._compose_ahead(key, reservation, cap)
+        with self._writing() as connection:
             standing = chain.find(connection, EntryKind.RESERVED, key)
             if standing is not None:
-                _require_same(key, standing.payload, payload)
+                drawn = chain.find(connection, EntryKind.DRAWN, key) is not None
+                _require_same(key, _reservation(standing), reservation, drawn=drawn)
                 return False
-            _require_budget(_reservations(connection, reservation.population), reservation, cap)
-            chain.append(connection, EntryKind.RESERVED, key, payload)
+            _require_predecessor(connection, key, reservation)
+            _require_budget(self._reservations(connection, reservation.population), reservation, cap)
+            chain.append(connection, EntryKind.RESERVED, key, reservation.model_dump(mode="json"))
             return True
 
     def record_draw(self, key: ReleaseKey, content: bytes) -> bytes:
@@ -82,7 +102,7 @@ class Ledger:
         Raises:
             LedgerError: Nothing was reserved for it.
         """
-        with self._transaction() as connection:
+        with self._writing() as connection:
             if chain.find(connection, EntryKind.RESERVED, key) is None:
                 raise LedgerError("budget must be reserved before noise is drawn", value=key, remedy="Reserve first.")
             standing = _artefact(connection, key)
@@ -98,8 +118,44 @@ class Ledger:
         Raises:
             LedgerError: It was drawn, but its bytes are missing or are others: fails closed.
         """
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return _artefact(connection, key)
+
+    def standing(self, release: str, period: str) -> ReleaseKey:
+        """The revision that every stage acts on: the newest that was drawn, or the first while none was."""
+        with self._reading() as connection:
+            drawn = chain.revisions(connection, EntryKind.DRAWN, release, period)
+        return drawn[-1].key if drawn else ReleaseKey(release, period)
+
+    def revision_for(self, release: str, period: str, reason: str) -> ReleaseKey:
+        """The revision that a reason to revise makes, or has made: a retry with the same reason makes no second one.
+
+        Raises:
+            LedgerError: Nothing was drawn that could be revised, another revision waits to be drawn, or the reason
+                made a revision that was revised since.
+        """
+        with self._reading() as connection:
+            reserved = chain.revisions(connection, EntryKind.RESERVED, release, period)
+            drawn = {entry.key for entry in chain.revisions(connection, EntryKind.DRAWN, release, period)}
+        if not drawn:
+            raise _nothing_to_revise(ReleaseKey(release, period))
+        newest = reserved[-1].key
+        made = next((entry.key for entry in reserved if _reservation(entry).revises == reason), None)
+        if made == newest:
+            return newest
+        if made is not None:
+            raise LedgerError(
+                "a reason to revise makes one revision",
+                value=f"the reason of {made}, and {newest} is newer",
+                remedy="Give this revision a reason of its own.",
+            )
+        if newest not in drawn:
+            raise LedgerError(
+                "a revision must be drawn before it is revised in turn",
+                value=f"{newest}, reserved only",
+                remedy=f"Draw it first, for the reason it was reserved for: {_reservation(reserved[-1]).revises!r}.",
+            )
+        return ReleaseKey(release, period, newest.revision + 1)
 
     def record_checks(self, key: ReleaseKey, content: bytes, *, passed: bool) -> None:
         """Record the verdicts on a drawn release; the same ones once.
@@ -107,10 +163,10 @@ class Ledger:
         Raises:
             LedgerError: The release was not drawn.
         """
-        with self._transaction() as connection:
-            _require_drawn(connection, key, EntryKind.CHECKED)
+        with self._writing() as connection:
+            _require_possible(connection, key, EntryKind.CHECKED)
             newest = chain.find(connection, EntryKind.CHECKED, key)
-            if newest is not None and self._checks(connection, key, newest) == content:
+            if newest is not None and _checks(connection, key, newest) == content:
                 return
             number = 1 if newest is None else int(newest.payload["number"]) + 1
             digest = chain.keep(connection, key, f"checks/{number}", content)
@@ -119,9 +175,9 @@ class Ledger:
 
     def checks(self, key: ReleaseKey) -> bytes | None:
         """The newest verdicts on a release; None where there are none."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             newest = chain.find(connection, EntryKind.CHECKED, key)
-            return None if newest is None else self._checks(connection, key, newest)
+            return None if newest is None else _checks(connection, key, newest)
 
     def record(self, kind: EntryKind, key: ReleaseKey, payload: Mapping[str, Any]) -> bool:
         """Append an entry about a drawn release.
@@ -130,19 +186,25 @@ class Ledger:
             False where this kind is to be written once and was.
 
         Raises:
-            LedgerError: The release was not drawn.
+            LedgerError: The release was not drawn; it is withdrawn, and nothing is decided or published of it any
+                more; or it is to be withdrawn and was never published.
         """
-        with self._transaction() as connection:
-            _require_drawn(connection, key, kind)
+        with self._writing() as connection:
             if kind in chain.ONCE and chain.find(connection, kind, key) is not None:
                 return False
+            _require_possible(connection, key, kind)
             chain.append(connection, kind, key, payload)
             return True
 
     def newest(self, kind: EntryKind, key: ReleaseKey) -> Entry | None:
         """The newest entry of a kind about a release."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return chain.find(connection, kind, key)
+
+    def state(self, key: ReleaseKey) -> EntryKind | None:
+        """How far a release has come: withdrawn, or published, or what its newest entry says; None before all."""
+        with self._reading() as connection:
+            return state_of(chain.kinds(connection, key))
 
     def entries(self, key: ReleaseKey | None = None) -> tuple[Entry, ...]:
         """All entries in order, or those about one release.
@@ -150,31 +212,72 @@ class Ledger:
         Raises:
             LedgerError: The chain of hashes is broken.
         """
-        with self._transaction() as connection:
+        with self._reading() as connection:
             every = chain.read(connection)
         chain.require_chain(every)
         return every if key is None else tuple(entry for entry in every if entry.key == key)
 
+    def reservations(self) -> tuple[tuple[ReleaseKey, Reservation], ...]:
+        """Everything that was reserved, in order."""
+        with self._reading() as connection:
+            return self._all_reservations(connection)
+
     def spent(self, population: Population, year_to: dt.date, cap: BudgetCap) -> Loss:
         """What releases about a population have cost together in the year before ``year_to``, at the cap's delta."""
-        with self._transaction() as connection:
-            reservations = _reservations(connection, population)
-        return compose((one.charge for one in reservations if _in_year(one, year_to)), cap.delta)
+        with self._reading() as connection:
+            reservations = self._reservations(connection, population)
+        return compose((one.charge for one in reservations if in_year(one, year_to)), cap.delta)
 
-    def _checks(self, connection: sa.Connection, key: ReleaseKey, entry: Entry) -> bytes:
-        return chain.kept(connection, key, f"checks/{entry.payload['number']}", entry.payload["checks_sha256"])
+    def _compose_ahead(self, key: ReleaseKey, asked: Reservation, cap: BudgetCap) -> None:
+        # Composing takes up to two seconds, the first time in a program. What is composed before the lock is taken is
+        # remembered, so that under it there is nothing left to compute unless another writer came in between.
+        with self._reading() as connection:
+            if chain.find(connection, EntryKind.RESERVED, key) is not None:
+                return
+            standing = self._reservations(connection, asked.population)
+        _over_cap(standing, asked, cap)
+
+    def _reservations(self, connection: sa.Connection, population: Population) -> list[Reservation]:
+        return [one for _, one in self._all_reservations(connection) if one.population is population]
+
+    def _all_reservations(self, connection: sa.Connection) -> tuple[tuple[ReleaseKey, Reservation], ...]:
+        last, known = self._read
+        if new := chain.read_after(connection, EntryKind.RESERVED, last):
+            known = (*known, *((entry.key, _reservation(entry)) for entry in new))
+            self._read = (new[-1].number, known)  # in one step: threads that read at once write the same
+        return known
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._readable(), self._database.reading() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._readable(), self._database.writing() as connection:
+            yield connection
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            yield
         except sa.exc.DBAPIError as failure:
             raise LedgerError(
                 "the ledger must be readable, writable and append-only",
-                value=f"{type(failure.orig).__name__} on {self._engine.url.database}",
-                remedy="Check the path, its permissions and the disk; entries are never changed.",
+                value=f"{type(failure.orig).__name__} on {self._database.name}",
+                remedy="Check the address, permissions, the disk and the server; entries are never changed.",
             ) from None
+
+
+def in_year(reservation: Reservation, year_to: dt.date) -> bool:
+    """Whether a release's period ends within the year before a day."""
+    return year_to - _YEAR < reservation.period_end <= year_to
+
+
+def state_of(kinds: tuple[EntryKind, ...]) -> EntryKind | None:
+    """The state that a release is in after entries of these kinds, in their order."""
+    final = (kind for kind in (EntryKind.WITHDRAWN, EntryKind.PUBLISHED) if kind in kinds)
+    return next(final, kinds[-1] if kinds else None)
 
 
 def _artefact(connection: sa.Connection, key: ReleaseKey) -> bytes | None:
@@ -182,43 +285,90 @@ def _artefact(connection: sa.Connection, key: ReleaseKey) -> bytes | None:
     return None if drawn is None else chain.kept(connection, key, "release", drawn.payload["artefact_sha256"])
 
 
-def _require_drawn(connection: sa.Connection, key: ReleaseKey, kind: EntryKind) -> None:
+def _checks(connection: sa.Connection, key: ReleaseKey, entry: Entry) -> bytes:
+    return chain.kept(connection, key, f"checks/{entry.payload['number']}", entry.payload["checks_sha256"])
+
+
+def _reservation(entry: Entry) -> Reservation:
+    return documents.parse(dict(entry.payload), Reservation, LedgerError, f"the reservation of {entry.key}")
+
+
+def _require_possible(connection: sa.Connection, key: ReleaseKey, kind: EntryKind) -> None:
+    """Refuse an entry that its predecessors do not allow."""
     if chain.find(connection, EntryKind.DRAWN, key) is None:
         raise LedgerError(f"a release must be drawn before it is {kind}", value=key, remedy="Draw it first.")
-
-
-def _reservations(connection: sa.Connection, population: Population) -> list[Reservation]:
-    found = (Reservation.model_validate(dict(entry.payload)) for entry in chain.read(connection, EntryKind.RESERVED))
-    return [one for one in found if one.population is population]
-
-
-def _require_same(key: ReleaseKey, standing: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    if standing != asked:
-        differing = sorted(name for name in asked if standing.get(name) != asked[name])
+    if kind is EntryKind.WITHDRAWN and chain.find(connection, EntryKind.PUBLISHED, key) is None:
         raise LedgerError(
-            f"{key} was reserved once and keeps its parameters",
-            value=f"another {', '.join(differing)}",
-            remedy="Restore the specification, or give the changed one a new name.",
+            "a release must be published before it is withdrawn",
+            value=f"{key}, not published",
+            remedy="Reject it: it is not published then.",
+        )
+    if kind in _DECIDED and chain.find(connection, EntryKind.WITHDRAWN, key) is not None:
+        raise LedgerError(
+            f"a withdrawn release is not {kind} again", value=key, remedy="Release a revision: --revise --reason."
         )
 
 
-def _in_year(reservation: Reservation, year_to: dt.date) -> bool:
-    return year_to - _YEAR < reservation.period_end <= year_to
+def _require_predecessor(connection: sa.Connection, key: ReleaseKey, reservation: Reservation) -> None:
+    """A first revision revises nothing; a later one revises what was drawn, for a reason."""
+    if (key.revision > 1) is not bool(reservation.revises):
+        raise LedgerError("a revision after the first, and no other, has a reason", value=key, remedy="Give one.")
+    if key.revision > 1:
+        before = ReleaseKey(key.release, key.period, key.revision - 1)
+        if chain.find(connection, EntryKind.DRAWN, before) is None:
+            raise _nothing_to_revise(before)
+
+
+def _nothing_to_revise(key: ReleaseKey) -> LedgerError:
+    return LedgerError("what is revised must have been drawn", value=f"{key}, not drawn", remedy="Draw it first.")
+
+
+def _require_same(key: ReleaseKey, standing: Reservation, asked: Reservation, *, drawn: bool) -> None:
+    """Refuse another reservation under the same key.
+
+    What is drawn is paid for and not drawn again: there it is enough that the same was asked for, even if this program
+    would charge it otherwise.
+    """
+    compared = [*_ASKED, *(["revises"] if asked.revises or not drawn else []), *([] if drawn else ["charge"])]
+    differing = [name for name in compared if getattr(standing, name) != getattr(asked, name)]
+    if differing:
+        raise LedgerError(
+            f"{key} was reserved once and keeps its parameters",
+            value=f"another {', '.join(differing)}",
+            remedy=_remedy(differing, standing),
+        )
+
+
+def _remedy(differing: list[str], standing: Reservation) -> str:
+    if differing == ["charge"]:
+        return "Another version of the program reserved it: draw it with that one."
+    if differing == ["revises"]:
+        return f"It was reserved for this reason: {standing.revises!r}."
+    return "Restore the specification, give the changed one a new name, or release a revision: --revise --reason."
 
 
 def _require_budget(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> None:
     """Refuse where any rolling year that holds the new period would exceed the cap."""
+    over = _over_cap(standing, asked, cap)
+    if over is None:
+        return
+    end, epsilon = over
+    before = compose((one.charge for one in standing if in_year(one, end)), cap.delta)
+    alone = compose([asked.charge], cap.delta).epsilon
+    raise BudgetError(
+        f"{asked.population}: the year to {end} may cost at most epsilon={cap.epsilon:g} at delta={cap.delta:.3g}",
+        value=f"epsilon={epsilon:.4g} with this release ({alone:.4g} alone; "
+        f"{max(cap.epsilon - before.epsilon, 0.0):.4g} was left)",
+        remedy="Wait until earlier periods leave the year, lower epsilon, or raise the cap in the site file.",
+    )
+
+
+def _over_cap(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> tuple[dt.date, float] | None:
+    """The end of the first rolling year that a reservation would overdraw, and its epsilon then."""
     every = [*standing, asked]
     ends = {one.period_end for one in every if asked.period_end <= one.period_end < asked.period_end + _YEAR}
     for end in sorted(ends):
-        before = compose((one.charge for one in standing if _in_year(one, end)), cap.delta)
-        after = compose((one.charge for one in every if _in_year(one, end)), cap.delta)
-        if after.epsilon > cap.epsilon:
-            left = max(cap.epsilon - before.epsilon, 0.0)
-            alone = compose([asked.charge], cap.delta).epsilon
-            raise BudgetError(
-                f"{asked.population}: the year to {end} may cost at most epsilon={cap.epsilon:g} at "
-                f"delta={cap.delta:.3g}",
-                value=f"epsilon={after.epsilon:.4g} with this release ({alone:.4g} alone; {left:.4g} was left)",
-                remedy="Wait until earlier periods leave the year, lower epsilon, or raise the cap in the site file.",
-            )
+        epsilon = compose((one.charge for one in every if in_year(one, end)), cap.delta).epsilon
+        if epsilon > cap.epsilon:
+            return end, epsilon
+    return None

@@ -3,7 +3,7 @@
 Selection (google/differential-privacy, ``common_docs/pre_thresholding.md``). A group of n people and count c is dropped
 where n < k. Otherwise y = c + noise is drawn, and released if and only if y >= threshold, with
 
-    threshold = k * largest_contribution + m,   m the smallest with P[noise >= m] <= delta'.
+    threshold = k * largest + m,   m the smallest with P[noise >= m] <= delta'.
 
 At n = k - 1 a group is never released, at n = k with probability at most delta', whatever its people contribute; a
 person is in at most l0 groups, so delta' = 1 - (1 - delta)^(1 / l0) keeps the whole at delta. From k on the count is DP
@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.privacy.budget import K
 from pipeline.privacy.levels import Level
-from pipeline.privacy.noise import DiscreteLaplace
+from pipeline.privacy.noise import Noise
 
 
 def threshold(level: Level, k: K) -> int:
@@ -31,9 +31,9 @@ def threshold(level: Level, k: K) -> int:
     """
     if not level.noise.scale:
         return k.value
-    groups = level.key.max_groups
-    delta = -math.expm1(math.log1p(-level.delta_selection.value) / groups)
-    return k.value * level.largest_contribution + level.noise.tail_point(delta)
+    assert level.delta_selection is not None, "groups are selected by their people"
+    delta = -math.expm1(math.log1p(-level.delta_selection.value) / level.key.max_groups)
+    return k.value * level.demand.largest + level.noise.tail_point(delta)
 
 
 def remainder_threshold(parent: Level, child: Level, released: int, k: K) -> float:
@@ -42,11 +42,11 @@ def remainder_threshold(parent: Level, child: Level, released: int, k: K) -> flo
     Let R be the children of one parent that are not released, c their count and n their people. The estimate is
     y_parent - sum of y over released children = c + noise, all of it published anyway, so that a rule on it costs no
     epsilon. The hard rule: fold a released sibling (which surely has k people) into R whenever n < k. It shows only
-    where n < k and the estimate still reaches the threshold, l0 (k - 1) + t. As n < k means c <= l0 (k - 1), that takes
-    a noise of at least t, and t is such that this has probability at most delta over all numbers of released children.
-    Both releases, with the hard rule and without, are then the same but with that probability, on any input, so the
-    rule adds (1 + e^epsilon) delta to the guarantee, epsilon being that of the release (the share is divided by that).
-    Parents that the one person is not below act alike on both inputs and cost nothing.
+    where n < k and the estimate still reaches the threshold, l0 k + t. As n < k means c <= l0 (k - 1), and one person
+    more adds l0 at most, that takes a noise of at least t on either of two neighbouring inputs, and t is such that this
+    has probability at most delta over all numbers of released children, on each. Everywhere else both inputs give what
+    a release without the hard rule gives, so the rule adds delta to the guarantee, whatever epsilon, and as often as
+    releases are composed. Parents that the one person is not below act alike on both inputs and cost nothing.
 
     The tail is Chernoff's: for every rate r, P[noise >= t] <= exp(-r t) E[exp(r noise)]. That the released children are
     those with a noise above a point only lowers it: E[exp(-r Z) | Z >= z] <= E[exp(-r Z)].
@@ -60,18 +60,22 @@ def remainder_threshold(parent: Level, child: Level, released: int, k: K) -> flo
     Returns:
         The threshold for the estimate, in counts.
     """
-    hard = parent.key.max_groups * (k.value - 1)
+    groups = parent.key.max_groups
     if not child.noise.scale:
-        return hard + 1
-    # One person is below at most max_groups parents; sum over m of 1 / ((m + 1)(m + 2)) is 1.
-    budget = child.delta_remainder.value / (1 + math.exp(min(child.release_epsilon.value, 50))) / child.key.max_groups
+        return groups * (k.value - 1) + 1
+    assert child.delta_remainder is not None, "remainders are of people"
+    # One person is below at most max_groups parents of each level that the children can be subtracted from; the sum
+    # over m of 1 / ((m + 1)(m + 2)) is 1.
+    budget = child.delta_remainder.value / groups / max(len(child.totals), 1)
     delta = budget / ((released + 1) * (released + 2))
-    return hard + _tail([(parent.noise, 1), (child.noise, released)], delta)
+    return groups * k.value + _tail([(parent.noise, 1), (child.noise, released)], delta)
 
 
-def _tail(parts: list[tuple[DiscreteLaplace, int]], probability: float) -> float:
+def _tail(parts: list[tuple[Noise, int]], probability: float) -> float:
     """Chernoff bound: a t with P[sum >= t] <= probability, over a grid of rates."""
-    largest = min(1 / noise.scale for noise, times in parts if times)
+    spread = math.sqrt(sum(times * noise.sd**2 for noise, times in parts))
+    # Gaussian tails want rates of a few standard deviations, Laplace ones may not go beyond their scale.
+    largest = min(20 / spread, *(noise.largest_rate for noise, times in parts if times))
     rates = largest * np.linspace(0.005, 0.995, 199)
     moments = [sum(times * noise.log_moment(rate) for noise, times in parts) for rate in rates]
     return float(min((moment - math.log(probability)) / rate for moment, rate in zip(moments, rates, strict=True)))

@@ -7,14 +7,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from pipeline.publication.manifest import Manifest
-from pipeline.publication.views import family, groupings, level_of
-from pipeline.release.artefact import TableFacts
+from pipeline.publication.views import level_name, level_names, level_of, means, of_people, totals
+from pipeline.release.artefact import MeasureFacts, TableFacts
 from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
 _NUMBERS = ["value", "value_lo", "value_hi", "estimate", "noise_sd"]
+_READ = [*_NUMBERS, "obs_status", "conf_status"]
+_STEP = "\x1f"  # unit separator, which no key holds
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,26 @@ def _table_checks(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) ->
     rules = {
         "rows are of this release, and none is there twice": _rows_belong(manifest, facts, frame),
         "every key is on its public list": _keys_are_listed(facts, frame),
-        f"no shown count is below k = {k}": bool((shown["value"] >= k).all()),
-        "withheld rows carry no number, others all of them": _status_fits(frame),
-        "intervals hold the shown count": bool(
+        "a shown group has each measure, a withheld one people alone": _measures_are_there(facts, frame),
+        f"no shown number of people is below k = {k}": bool((of_people(shown, facts)["value"] >= k).all()),
+        "withheld rows carry no number, others all of them, none below zero": _status_fits(facts, frame),
+        "intervals hold the shown number": bool(
             ((shown["value_lo"] <= shown["value"]) & (shown["value"] <= shown["value_hi"])).all()
         ),
-        "groups and their remainder add up to their total": _adds_up(facts, frame),
-        "the noise is that of the level in the manifest": _noise_fits(manifest, facts, shown),
+        **{f"{total.name}: {_ADDS_UP}": _adds_up(facts, _of(frame, total)) for total in totals(facts)},
+        **{f"{mean.name}: {_IS_A_QUOTIENT}": _is_quotient(facts, frame, mean) for mean in means(facts)},
+        "the noise is no more than that of the levels in the manifest": _noise_fits(manifest, facts, frame),
     }
     for rule, success in rules.items():
         yield Check(facts.name, rule, success)
+
+
+_ADDS_UP = "groups and their remainder add up to their total"
+_IS_A_QUOTIENT = "a mean is the quotient of the two numbers it is made of"
+
+
+def _of(frame: pd.DataFrame, measure: MeasureFacts) -> pd.DataFrame:
+    return frame[frame["measure"] == measure.name]
 
 
 def _rows_belong(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) -> bool:
@@ -75,15 +88,15 @@ def _rows_belong(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) -> 
         "period_start": identity.period_start,
         "period_end": identity.period_end,
         "revision": identity.revision,
-        "measure": facts.measure,
-        "unit": str(manifest.population),
+        "unit": frame["measure"].map({measure.name: measure.unit for measure in facts.measures}),
         "is_total": depth < len(facts.dimensions),
     }
-    fits = all(bool((frame[name] == value).all()) for name, value in expected.items())
+    fits = all(bool((frame[name] == value).fillna(value=False).all()) for name, value in expected.items())
     kind = (
         pd.Series("group", index=frame.index).mask(depth == 0, "total").mask(_of_remainder(frame, facts), "remainder")
     )
-    return fits and bool((frame["row_kind"] == kind).all()) and not frame.duplicated(list(facts.dimensions)).any()
+    once = not frame.duplicated([*facts.dimensions, "measure"]).any()
+    return fits and bool((frame["row_kind"] == kind).all()) and once
 
 
 def _of_remainder(frame: pd.DataFrame, facts: TableFacts) -> pd.Series[bool]:
@@ -91,15 +104,39 @@ def _of_remainder(frame: pd.DataFrame, facts: TableFacts) -> pd.Series[bool]:
 
 
 def _keys_are_listed(facts: TableFacts, frame: pd.DataFrame) -> bool:
-    listed = zip(facts.dimensions, facts.keys, strict=True)
-    return all(bool(frame[name].isin([*keys, TOTAL_KEY, REMAINDER_KEY]).all()) for name, keys in listed)
+    """Keys that are private are on no list: of them only groups may stand that were released, listed or folded."""
+    listed = [pair for pair in zip(facts.dimensions, facts.keys, strict=True) if pair[0] not in facts.private]
+    known = all(bool(frame[name].isin([*keys, TOTAL_KEY, REMAINDER_KEY]).all()) for name, keys in listed)
+    people = of_people(frame, facts)
+    depth = level_of(people, facts.dimensions)
+    own = depth.map({place: name in facts.private for place, name in enumerate(facts.dimensions, start=1)})
+    groups = people[own.fillna(value=False).astype(bool) & (people["row_kind"] == "group")]
+    return known and not bool((groups["conf_status"] == "C").any())
 
 
-def _status_fits(frame: pd.DataFrame) -> bool:
+def _measures_are_there(facts: TableFacts, frame: pd.DataFrame) -> bool:
+    place, names = _place(frame, facts.dimensions), [measure.name for measure in facts.measures]
+    told = frame.groupby(place)["measure"].agg(_STEP.join)
+    people = of_people(frame, facts)
+    shown = people["value"].notna().set_axis(place[people.index])
+    wanted = shown.map({True: _STEP.join(names), False: facts.measure})
+    return len(wanted) == len(told) and bool((wanted == told.reindex(wanted.index)).all())
+
+
+def _status_fits(facts: TableFacts, frame: pd.DataFrame) -> bool:
     present = frame[_NUMBERS].notna()
-    withheld = (frame["obs_status"] == "Q") & frame["conf_status"].isin(["C", "D"]) & ~present.any(axis=1)
-    normal = (frame["obs_status"] == "A") & (frame["conf_status"] == "F") & present.all(axis=1)
-    return bool((withheld | normal).all())
+    may = frame["measure"].isin([facts.measure, *(mean.name for mean in means(facts))])
+    withheld = (frame["obs_status"] == "Q") & frame["conf_status"].isin(["C", "D"]) & ~present.any(axis=1) & may
+    # Only people select, so that only people, and means of them, can be less reliable for it.
+    doubtful = frame["measure"].isin([facts.measure, *_means_of_people(facts)]) & (frame["obs_status"] == "U")
+    told = (frame["obs_status"] == "A") | doubtful
+    normal = told & (frame["conf_status"] == "F") & present.all(axis=1)
+    negative = (frame[["value", "value_lo", "value_hi"]] < 0).fillna(value=False).any(axis=1)
+    return bool(((withheld | normal) & ~negative).all())
+
+
+def _means_of_people(facts: TableFacts) -> list[str]:
+    return [mean.name for mean in means(facts) if facts.measure in (mean.numerator, mean.denominator)]
 
 
 def _adds_up(facts: TableFacts, frame: pd.DataFrame) -> bool:
@@ -119,25 +156,64 @@ def _adds_up(facts: TableFacts, frame: pd.DataFrame) -> bool:
 def _place(frame: pd.DataFrame, dimensions: tuple[str, ...]) -> pd.Series[str]:
     place = pd.Series("", index=frame.index)
     for name in dimensions:
-        place = place + "\x1f" + frame[name].astype(str)
+        place = place + _STEP + frame[name].astype(str)
     return place
 
 
-def _noise_fits(manifest: Manifest, facts: TableFacts, shown: pd.DataFrame) -> bool:
-    levels = {(level.table, level.dimensions): level.noise_sd for level in manifest.privacy.levels}
-    expected = [levels.get((family(facts), grouping), math.nan) for grouping in groupings(facts)]
-    drawn = shown[shown["row_kind"] != "remainder"]
-    wanted = level_of(drawn, facts.dimensions).map(dict(enumerate(expected)))
-    return bool((drawn["noise_sd"].astype("float64") == wanted).all())
+def _is_quotient(facts: TableFacts, frame: pd.DataFrame, mean: MeasureFacts) -> bool:
+    once = frame.drop_duplicates([*facts.dimensions, "measure"])  # that there are others is another rule's to say
+    place = _place(once, facts.dimensions)
+    of = {name: rows.set_axis(place[rows.index]) for name, rows in once["value"].groupby(once["measure"])}
+    quotient = of[mean.name].dropna()
+    above, below = (of[name].reindex(quotient.index) for name in (mean.numerator, mean.denominator))
+    product, whole = (side.to_numpy(dtype=float, na_value=math.nan) for side in (quotient * below, above))
+    return np.allclose(product, whole, rtol=1e-12, atol=0)
+
+
+def _noise_fits(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) -> bool:
+    levels = {level_name(level): level.noise_sd for level in manifest.privacy.levels}
+    return all(
+        all(_within(levels.get(name, math.nan), depth, facts, frame, total) for depth, name in enumerate(names))
+        for total, names in ((total, level_names(facts, total)) for total in totals(facts))
+    )
+
+
+def _within(own: float, level: int, facts: TableFacts, frame: pd.DataFrame, total: MeasureFacts) -> bool:
+    """No row is noisier than its level, and no remainder noisier than what it is left of, or what it consists of."""
+    rows = _of(frame[frame["value"].notna()], total)
+    depth, rest = level_of(rows, facts.dimensions), rows["row_kind"] == "remainder"
+    variance = rows["noise_sd"].astype("float64") ** 2
+    at_most = pd.Series(own**2, index=rows.index)
+    if level:
+        place = _place(rows, facts.dimensions[: level - 1])
+        above = place.map(dict(zip(place[depth == level - 1], variance[depth == level - 1], strict=True))).astype(
+            "float64"
+        )
+        siblings = variance.where((depth == level) & ~rest, 0).groupby(place).transform("sum")
+        # Where tables cross, parts of parts are told as exactly as what they are parts of.
+        at_most = at_most.clip(lower=above if level > 1 else None)
+        folded = place.map(_folded(facts, of_people(frame, facts), level)).fillna(0)
+        at_most = at_most.where(~rest, (above + siblings).clip(lower=folded**2 * at_most))
+    fits = (variance <= at_most * (1 + 1e-9)) & ((rows["noise_sd"] > 0) | (own == 0))
+    return bool(fits[depth == level].all())
+
+
+def _folded(facts: TableFacts, people: pd.DataFrame, level: int) -> dict[str, int]:
+    """Of each parent, how many released parts its remainder consists of, where all parts are known to be released."""
+    if facts.dimensions[level - 1] in facts.private:
+        return {}
+    parts = people[level_of(people, facts.dimensions) == level]
+    place = _place(parts, facts.dimensions[: level - 1])
+    under = set(place[parts["conf_status"] == "C"])
+    counts = (parts["conf_status"] == "D").groupby(place).sum()
+    return {str(parent): int(count) for parent, count in counts.items() if parent not in under}
 
 
 def _totals_agree(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[str, bool, str]:
-    """Tables over people share their levels: a grouping that stands in two of them must read the same in both."""
+    """Tables share levels: a number that stands in two of them must read the same in both."""
     read: dict[tuple[object, ...], dict[str, object]] = {}
     differing: list[str] = []
     for facts in manifest.tables:
-        if family(facts):
-            continue
         for group, row in _by_group(facts, tables[facts.name]).items():
             if read.setdefault(group, row) != row:
                 differing.append(facts.name)
@@ -145,12 +221,13 @@ def _totals_agree(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tup
 
 
 def _by_group(facts: TableFacts, frame: pd.DataFrame) -> dict[tuple[object, ...], dict[str, object]]:
-    # (dimensions, keys) of each row -> its numbers
-    rows = frame[[*facts.dimensions, *_NUMBERS, "obs_status", "conf_status"]].astype(object)
+    # (what is counted, dimensions, keys) of each row -> its numbers; of a mean, of both numbers it is made of
+    counted: dict[str, object] = {total.name: level_names(facts, total)[0] for total in totals(facts)}
+    counted |= {mean.name: (counted[mean.numerator], counted[mean.denominator]) for mean in means(facts)}
+    rows = frame[[*facts.dimensions, "measure", *_READ]].astype(object)
     found: dict[tuple[object, ...], dict[str, object]] = {}
     for record in rows.where(rows.notna(), None).to_dict("records"):
         named = [name for name in facts.dimensions if record[name] != TOTAL_KEY]
-        found[(*named, *(record.pop(name) for name in named))] = {
-            name: record[name] for name in (*_NUMBERS, "obs_status", "conf_status")
-        }
+        group = (counted.get(record["measure"]), *named, *(record[name] for name in named))
+        found[group] = {name: record[name] for name in _READ}
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minisign import KeyPair
@@ -30,6 +30,7 @@ from pipeline.publication.manifest import (
     identity_of,
     manifest_of,
     provenance_of,
+    revision_number,
     sums_bytes,
 )
 from pipeline.publication.readme import README_NAME, readme_bytes
@@ -83,7 +84,7 @@ def publish_release(
     with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
         pair = signing_key(workspace)
         files.sweep(workspace.published)
-        views = {audience: view(release, audience) for audience in sorted(release.header.audiences)}
+        views = {audience: _view(workspace, release, audience) for audience in sorted(release.header.audiences)}
         places = {audience: _place(workspace, cut) for audience, cut in views.items()}
         standing = {audience: _standing(places[audience], cut, release.sha256, pair) for audience, cut in views.items()}
         missing = {audience: views[audience] for audience, manifest in standing.items() if manifest is None}
@@ -118,6 +119,14 @@ def _require_approval(candidate: str, approved: Approved) -> None:
             remedy="Have this candidate reviewed.",
         )
     _ = approved.instant  # refused now if it is no time, before anything is written
+
+
+def _view(workspace: Workspace, release: PrivateRelease, audience: Audience) -> AudienceView:
+    cut = view(release, audience)
+    # A revision may come after one that was never published.
+    there = (revision_number(place.name) for place in _place(workspace, cut).parent.glob("r*"))
+    earlier = [number for number in there if number and number < release.header.revision]
+    return replace(cut, supersedes=max(earlier, default=None))
 
 
 def _place(workspace: Workspace, cut: AudienceView) -> Path:
@@ -187,6 +196,6 @@ def _tables(cut: AudienceView) -> tuple[dict[str, bytes], tuple[FileEntry, ...]]
         frame = cut.tables[facts.name]
         for ending, encode in (("parquet", parquet_bytes), ("csv", csv_bytes)):
             name = f"{facts.name}.{ending}"
-            contents[name] = encode(frame, facts.dimensions)
+            contents[name] = encode(frame, facts)
             entries.append(file_entry(name, contents[name], len(frame)))
     return contents, tuple(entries)

@@ -7,14 +7,14 @@ place: the drawing does not depend on which fonts a machine has.
 from __future__ import annotations
 
 import html
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from typing import Any, Final
 
 import pandas as pd
 
 from pipeline.publication.views import AudienceView, level_of
-from pipeline.publication.words import key_label
-from pipeline.release.artefact import TableFacts
+from pipeline.publication.words import ROUGH, heading_of, key_label, number_of
+from pipeline.release.artefact import MeasureFacts, TableFacts
 
 LARGEST_GROUPS: Final = 15
 LARGEST_PARENTS: Final = 5
@@ -30,25 +30,43 @@ _FONT: Final = "system-ui, sans-serif"
 
 
 def draw_charts(shown: AudienceView, skip: Container[str] = ()) -> dict[str, str]:
-    """SVG of each table that has published groups, by the table's name.
+    """SVG of each table that has published groups, by ``chart_name``: of its people, and of its first sum.
 
     Args:
         shown: Whose tables.
         skip: Names of tables that need no drawing.
     """
-    wanted = [facts for facts in shown.header.tables if facts.name not in skip]
-    drawn = {facts.name: chart_rows(shown.tables[facts.name], facts) for facts in wanted}
-    return {facts.name: _svg(drawn[facts.name], facts) for facts in wanted if len(drawn[facts.name])}
+    wanted = [(facts, one) for facts in shown.header.tables if facts.name not in skip for one in drawn_measures(facts)]
+    rows = {chart_name(facts, one): chart_rows(shown.tables[facts.name], facts, one) for facts, one in wanted}
+    drawn = [(facts, one, rows[chart_name(facts, one)]) for facts, one in wanted]
+    return {chart_name(facts, one): _svg(found, facts, one) for facts, one, found in drawn if len(found)}
 
 
-def chart_rows(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
+def drawn_measures(facts: TableFacts) -> tuple[MeasureFacts, ...]:
+    """What of a table is drawn: people, and the first sum."""
+    return (facts.measures[0], *[measure for measure in facts.measures if measure.kind == "sum"][:1])
+
+
+def chart_name(facts: TableFacts, measure: MeasureFacts) -> str:
+    """Under which name a drawing is known: that of the table where it is of people."""
+    return facts.name if measure.kind == "people" else f"{facts.name}/{measure.name}"
+
+
+def chart_rows(frame: pd.DataFrame, facts: TableFacts, measure: MeasureFacts | None = None) -> pd.DataFrame:
     """The rows that a chart shows.
 
+    Args:
+        frame: The published table.
+        facts: About it.
+        measure: What is drawn; people, where nothing is named.
+
     Returns:
-        One row a bar, in drawing order; columns: panel, label, value, value_lo, value_hi, row_kind. ``panel`` is empty
-        for a table of one dimension, else it names the parent: the largest parents, of each the largest children.
+        One row a bar, in drawing order; columns: panel, label, value, value_lo, value_hi, row_kind, doubtful. ``panel``
+        is empty for a table of one dimension, else it names the parent: the largest parents, of each the largest
+        children. ``doubtful`` are those whose obs_status says that they are less reliable.
     """
     *parents, child = facts.dimensions
+    frame = frame[frame["measure"] == (measure.name if measure else facts.measure)]
     finest = frame[(level_of(frame, facts.dimensions) == len(facts.dimensions)) & frame["value"].notna()]
     finest = finest.assign(parent=_joined(finest, parents), label=_labels(finest[child], child))
     if parents:
@@ -62,17 +80,21 @@ def chart_rows(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
         ["place", "last", "value"], ascending=[True, True, False], kind="stable"
     )
     kept = ranked[ranked["last"] | (ranked.groupby("place").cumcount() < most)]
-    columns = ["parent", "label", "value", "value_lo", "value_hi", "row_kind"]
+    kept = kept.assign(doubtful=kept["obs_status"] == "U")
+    columns = ["parent", "label", "value", "value_lo", "value_hi", "row_kind", "doubtful"]
     return kept[columns].rename(columns={"parent": "panel"}).astype({"value": int, "value_lo": int, "value_hi": int})
 
 
-def describe(rows: pd.DataFrame, facts: TableFacts) -> str:
-    """A chart in one sentence, for those who do not see it."""
-    first = ", ".join(
-        f"{row['panel']} {row['label']} {row['value']:,} ({row['value_lo']:,} to {row['value_hi']:,})".strip()
-        for row in rows.head(5).to_dict("records")
-    )
-    return f"Bar chart with 95 % intervals: {facts.title}. Largest first: {first}. The table has all figures."
+def describe(rows: pd.DataFrame, facts: TableFacts, measure: MeasureFacts) -> str:
+    """A chart in a few sentences, for those who do not see it."""
+    first = ", ".join(_described(row, measure) for row in rows.head(5).to_dict("records"))
+    what = facts.title if measure.kind == "people" else f"{facts.title}, {heading_of(measure)}"
+    return f"Bar chart with 95 % intervals: {what}. Largest first: {first}. The table has all figures."
+
+
+def _described(row: dict[Hashable, Any], measure: MeasureFacts) -> str:
+    value, low, high = (number_of(measure, row[name], rounded=True) for name in ("value", "value_lo", "value_hi"))
+    return f"{row['panel']} {row['label']} {value} ({low} to {high}{', ' + ROUGH if row['doubtful'] else ''})".strip()
 
 
 def _joined(frame: pd.DataFrame, names: list[str]) -> pd.Series[str]:
@@ -86,18 +108,18 @@ def _labels(keys: pd.Series[str], dimension: str) -> pd.Series[str]:
     return keys.map({key: key_label(dimension, key) for key in keys.unique()}).astype(str)
 
 
-def _svg(rows: pd.DataFrame, facts: TableFacts) -> str:
+def _svg(rows: pd.DataFrame, facts: TableFacts, measure: MeasureFacts) -> str:
     import vl_convert  # noqa: PLC0415 - loading takes a second
 
-    drawing = vl_convert.vegalite_to_svg(_chart(rows).to_dict())
-    opening = f'<svg role="img" aria-label="{html.escape(describe(rows, facts))}" '
+    drawing = vl_convert.vegalite_to_svg(_chart(rows, measure).to_dict())
+    opening = f'<svg role="img" aria-label="{html.escape(describe(rows, facts, measure))}" '
     return str(drawing).replace("<svg ", opening, 1)
 
 
-def _chart(rows: pd.DataFrame) -> Any:
+def _chart(rows: pd.DataFrame, measure: MeasureFacts) -> Any:
     import altair as alt  # noqa: PLC0415 - loading takes half a second
 
-    short = rows.assign(label=_shortened(rows), text=rows["value"].map("{:,}".format))
+    short = rows.assign(label=_shortened(rows), text=_texts(rows, measure))
     across = alt.X("value:Q", axis=_value_axis(alt), scale=alt.Scale(domain=[0, _reach(short)], nice=False))
     row = _ROW_IN_PANEL if rows["panel"].any() else _ROW
     base = alt.Chart(short).encode(y=alt.Y("label:N", sort=None, axis=_label_axis(alt)))
@@ -109,7 +131,7 @@ def _chart(rows: pd.DataFrame) -> Any:
     texts = base.mark_text(align="left", dx=6, fontSize=12, fill="var(--ink)").encode(x=ends["value_hi"], text="text:N")
     layers = alt.layer(bars, whiskers, *caps, texts).properties(width=_PLOT, height=alt.Step(row))
     panels = [panel for panel in rows["panel"].unique() if panel]
-    return _configured(_panels(alt, layers, panels) if panels else layers)
+    return configured(_panels(alt, layers, panels) if panels else layers)
 
 
 def _shortened(rows: pd.DataFrame) -> pd.Series[str]:
@@ -121,10 +143,15 @@ def _shortened(rows: pd.DataFrame) -> pd.Series[str]:
     return cut.where(again == 0, cut + " (" + (again + 1).astype(str) + ")")
 
 
+def _texts(rows: pd.DataFrame, measure: MeasureFacts) -> pd.Series[str]:
+    figures = rows["value"].map(lambda value: number_of(measure, value, rounded=True))
+    return figures.where(~rows["doubtful"], figures + f" ({ROUGH})")
+
+
 def _reach(rows: pd.DataFrame) -> float:
-    # As far as the axis goes so that the longest figure has its place after the longest bar.
-    figure = 14 + 7.5 * int(rows["text"].str.len().max())
-    return float(rows["value_hi"].max()) * _PLOT / (_PLOT - figure)
+    # As far as the axis goes so that each figure has its place after its bar; something, where all numbers are 0.
+    figures = (14 + 7.5 * rows["text"].str.len()).clip(upper=0.8 * _PLOT)
+    return max(1.0, float((rows["value_hi"] * _PLOT / (_PLOT - figures)).max()))
 
 
 def _panels(alt: Any, layers: Any, order: list[str]) -> Any:
@@ -134,7 +161,8 @@ def _panels(alt: Any, layers: Any, order: list[str]) -> Any:
     return layers.facet(row=alt.Row("panel:N", sort=order, header=header), spacing=14).resolve_scale(y="independent")
 
 
-def _configured(chart: Any) -> Any:
+def configured(chart: Any) -> Any:
+    """A chart in the dress of all charts."""
     return (
         chart.configure(background="transparent", font=_FONT, aria=False, padding=4)
         .configure_view(stroke=None)

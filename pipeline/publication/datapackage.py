@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.publication.encoding import escape
 from pipeline.publication.manifest import FileEntry, Identity, json_bytes
-from pipeline.publication.views import AudienceView, column_order
+from pipeline.publication.views import AudienceView, column_order, means
 from pipeline.release.artefact import TableFacts
 from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
@@ -26,14 +26,22 @@ _COUNT: Final[Descriptor] = {"minimum": 0}
 _FIELDS: Final[dict[str, tuple[str, str, Descriptor]]] = {
     "period_start": ("date", "First day of the period, inclusive", _REQUIRED),
     "period_end": ("date", "First day after the period, exclusive", _REQUIRED),
-    "measure": ("string", "What is counted", _REQUIRED),
-    "unit": ("string", "Whom it is counted in", _REQUIRED),
-    "value": ("integer", "Count with noise, rounded; empty where withheld", _COUNT),
+    "measure": ("string", "What is told of the group", _REQUIRED),
+    "unit": ("string", "What one of it is", _REQUIRED),
+    "value": ("integer", "Number with noise, rounded, or the quotient of two; empty where withheld", _COUNT),
     "value_lo": ("integer", "Lower end of the 95 % interval", _COUNT),
     "value_hi": ("integer", "Upper end of the 95 % interval", _COUNT),
-    "estimate": ("number", "Count with noise before rounding; for sums and averages over many rows", {}),
+    "estimate": (
+        "number",
+        "Best estimate before rounding, from all counts that speak of the group; for sums over many rows",
+        {},
+    ),
     "noise_sd": ("number", "Standard deviation of the noise in the estimate", _COUNT),
-    "obs_status": ("string", "SDMX: A normal value, Q withheld", {**_REQUIRED, "enum": ["A", "Q"]}),
+    "obs_status": (
+        "string",
+        "SDMX: A normal value, U low reliability (near the threshold, rather too high), Q withheld",
+        {**_REQUIRED, "enum": ["A", "U", "Q"]},
+    ),
     "conf_status": (
         "string",
         "SDMX: F free, C under the threshold, D folded to protect another",
@@ -91,7 +99,7 @@ def _csv_resource(facts: TableFacts, entry: FileEntry) -> Descriptor:
         "dialect": {"delimiter": ",", "lineTerminator": "\r\n", "quoteChar": '"', "doubleQuote": True, "header": True},
         "schema": {
             "fields": [_field(name, facts) for name in column_order(facts.dimensions)],
-            "primaryKey": list(facts.dimensions),
+            "primaryKey": [*facts.dimensions, "measure"],
             "missingValues": [""],
         },
     }
@@ -112,17 +120,25 @@ def _parquet_resource(facts: TableFacts, entry: FileEntry) -> Descriptor:
 
 
 def _field(name: str, facts: TableFacts) -> Descriptor:
-    constraints: Descriptor
     if name in facts.dimensions:
-        place = facts.dimensions.index(name)
-        listed = pd.Series([*facts.keys[place], TOTAL_KEY, REMAINDER_KEY], dtype="string").drop_duplicates()
-        constraints = {**_REQUIRED, "enum": escape(listed).tolist()}
-        return {
-            "name": name,
-            "title": facts.dimension_titles[place],
-            "type": "string",
-            "constraints": constraints,
-        }
+        return _dimension(name, facts)
     kind, description, constraints = _FIELDS[name]
     field: Descriptor = {"name": name, "type": kind, "description": description}
+    if name in ("measure", "unit"):
+        found = {"measure": [one.name for one in facts.measures], "unit": [one.unit for one in facts.measures]}[name]
+        constraints = constraints | {"enum": list(dict.fromkeys(found))}
+    if name == "measure":
+        field["categories"] = [{"value": one.name, "label": one.title} for one in facts.measures]
+    if name in ("value", "value_lo", "value_hi") and means(facts):
+        field["type"] = "number"
     return {**field, "constraints": constraints} if constraints else field
+
+
+def _dimension(name: str, facts: TableFacts) -> Descriptor:
+    place = facts.dimensions.index(name)
+    field: Descriptor = {"name": name, "title": facts.dimension_titles[place], "type": "string"}
+    if name in facts.private:
+        said = "Its keys are on no public list: only those of groups that were released stand here"
+        return {**field, "description": said, "constraints": _REQUIRED}
+    listed = pd.Series([*facts.keys[place], TOTAL_KEY, REMAINDER_KEY], dtype="string").drop_duplicates()
+    return {**field, "constraints": {**_REQUIRED, "enum": escape(listed).tolist()}}

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import VerificationError
-from pipeline.publication.views import column_order
+from pipeline.publication.views import column_order, means
+from pipeline.release.artefact import TableFacts
 
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -26,6 +27,8 @@ _TYPES: Final = {
     "is_total": pa.bool_(),
     "revision": pa.int32(),
 }
+# Whole numbers, but of tables with a mean.
+_NUMBERS: Final = ("value", "value_lo", "value_hi")
 _PANDAS_TYPES: Final[dict[pa.DataType, Any]] = {
     pa.int32(): "Int64",
     pa.int64(): "Int64",
@@ -34,20 +37,21 @@ _PANDAS_TYPES: Final[dict[pa.DataType, Any]] = {
 }
 
 
-def arrow_schema(dimensions: tuple[str, ...]) -> pa.Schema:
+def arrow_schema(facts: TableFacts) -> pa.Schema:
     """Names and types of a published table's columns; whatever is not listed above is text."""
-    return pa.schema([(name, _TYPES.get(name, pa.string())) for name in column_order(dimensions)])
+    types = _TYPES | (dict.fromkeys(_NUMBERS, pa.float64()) if means(facts) else {})
+    return pa.schema([(name, types.get(name, pa.string())) for name in column_order(facts.dimensions)])
 
 
-def parquet_bytes(frame: pd.DataFrame, dimensions: tuple[str, ...]) -> bytes:
+def parquet_bytes(frame: pd.DataFrame, facts: TableFacts) -> bytes:
     """A published table as Parquet, without a time of writing."""
-    table = pa.Table.from_pandas(frame, schema=arrow_schema(dimensions), preserve_index=False)
+    table = pa.Table.from_pandas(frame, schema=arrow_schema(facts), preserve_index=False)
     sink = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(None), sink, compression="snappy")
     return sink.getvalue()
 
 
-def read_parquet(content: bytes, dimensions: tuple[str, ...]) -> pd.DataFrame:
+def read_parquet(content: bytes, facts: TableFacts) -> pd.DataFrame:
     """Read what ``parquet_bytes`` wrote.
 
     Raises:
@@ -57,7 +61,7 @@ def read_parquet(content: bytes, dimensions: tuple[str, ...]) -> pd.DataFrame:
         table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError):
         raise VerificationError("a .parquet file must be Parquet", remedy="Download it again.") from None
-    expected = arrow_schema(dimensions)
+    expected = arrow_schema(facts)
     if not table.schema.equals(expected):
         raise VerificationError(
             "a published table must have the published columns and types",
@@ -67,14 +71,14 @@ def read_parquet(content: bytes, dimensions: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({name: _as_pandas(table[name]) for name in expected.names})
 
 
-def csv_bytes(frame: pd.DataFrame, dimensions: tuple[str, ...]) -> bytes:
+def csv_bytes(frame: pd.DataFrame, facts: TableFacts) -> bytes:
     """A published table as CSV: UTF-8 with a byte order mark, CRLF, text cells escaped, missing cells empty."""
-    shown = escaped(frame, dimensions)
+    shown = escaped(frame, facts)
     shown["is_total"] = shown["is_total"].map({True: "true", False: "false"})
     return shown.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
-def read_csv(content: bytes, dimensions: tuple[str, ...]) -> pd.DataFrame:
+def read_csv(content: bytes, facts: TableFacts) -> pd.DataFrame:
     """Read what ``csv_bytes`` wrote; text cells stay escaped.
 
     Raises:
@@ -82,16 +86,16 @@ def read_csv(content: bytes, dimensions: tuple[str, ...]) -> pd.DataFrame:
     """
     try:
         text = pd.read_csv(io.BytesIO(content), dtype="string", keep_default_na=False, encoding="utf-8-sig")
-        return pd.DataFrame({field.name: _parsed(text[field.name], field.type) for field in arrow_schema(dimensions)})
+        return pd.DataFrame({field.name: _parsed(text[field.name], field.type) for field in arrow_schema(facts)})
     except (ValueError, KeyError, TypeError):
         raise VerificationError(
             "a .csv file must have the columns and the types of its table", remedy="Download it again."
         ) from None
 
 
-def escaped(frame: pd.DataFrame, dimensions: tuple[str, ...]) -> pd.DataFrame:
+def escaped(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
     """The table as its CSV shows it: an apostrophe before text that a spreadsheet would run."""
-    text = [name for name in column_order(dimensions) if name not in _TYPES]
+    text = [name for name in column_order(facts.dimensions) if name not in _TYPES]
     return frame.assign(**{name: escape(frame[name]) for name in text})
 
 

@@ -31,11 +31,13 @@ TERMS: Final = (
 )
 _SELECTION: Final = (
     "A group of fewer than k people is never released. From k people on, a group is released only where its noisy "
-    "count reaches the level's threshold; the same noisy count is the one that is shown."
+    "number of people reaches the level's threshold. Events, sums and means are told of groups whose people do. What "
+    "is so near the threshold that it is rather let in when its noise is high has obs_status U (low reliability)."
 )
 _POST_PROCESSING: Final = (
-    "Noisy counts are made consistent, rounded and kept from falling below zero, so that shown parts add up to "
-    "shown totals; 'estimate' is the number before rounding. Groups that are not shown are counted in 'all other'."
+    "From all noisy numbers that speak of a group, least squares makes the best estimate, 'estimate', with a standard "
+    "deviation of 'noise_sd'. It is rounded and kept from falling below zero, and shown parts add up to shown totals. "
+    "A mean is the quotient of two shown numbers. Groups that are not shown are counted in 'all other'."
 )
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -221,7 +223,7 @@ def identity_of(view: AudienceView) -> Identity:
         period_start=header.period_start,
         period_end=header.period_end,
         revision=header.revision,
-        supersedes=f"r{header.revision - 1}" if header.revision > 1 else None,
+        supersedes=f"r{view.supersedes}" if view.supersedes else None,
         status="published",
         synthetic=header.synthetic,
     )

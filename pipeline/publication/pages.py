@@ -9,7 +9,7 @@ from typing import Final
 import jinja2
 
 from pipeline.publication.views import AudienceView
-from pipeline.publication.words import counted, decimal, odds_factor, raised_chance, whole_number
+from pipeline.publication.words import counted, decimal, heading_of, odds_factor, raised_chance, whole_number
 from pipeline.release.artefact import ReleaseHeader
 from pipeline.vocabulary import AUDIENCE_TITLES
 
@@ -53,5 +53,6 @@ def _environment() -> jinja2.Environment:
         "odds_factor": odds_factor,
         "raised_chance": raised_chance,
         "counted": counted,
+        "heading": heading_of,
     }
     return environment

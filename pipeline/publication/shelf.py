@@ -123,13 +123,16 @@ def _index(editions: tuple[Edition, ...], audience: Audience) -> dict[str, objec
 def _changelog(editions: tuple[Edition, ...], audience: Audience) -> str:
     newest_first = sorted(editions, key=lambda edition: (edition.issued, edition), reverse=True)
     lines = [f"# What was published for {AUDIENCE_TITLES[audience]}", ""]
-    lines += [_line(edition) for edition in newest_first]
+    lines += [_line(edition, editions) for edition in newest_first]
     return "\n".join(lines) + "\n"
 
 
-def _line(edition: Edition) -> str:
+def _line(edition: Edition, editions: tuple[Edition, ...]) -> str:
     day = dt.datetime.fromisoformat(edition.issued).date().isoformat()
-    what = "first published" if edition.revision == 1 else f"replaces r{edition.revision - 1}"
+    # A revision may come after one that was never published.
+    same = [one for one in editions if (one.product, one.period) == (edition.product, edition.period)]
+    earlier = max((one.revision for one in same if one.revision < edition.revision), default=None)
+    what = "first published" if earlier is None else f"replaces r{earlier}"
     return f"- {day}: {edition.title}, {edition.period}, r{edition.revision}: {what} (`{edition.path}`)"
 
 

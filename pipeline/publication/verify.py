@@ -99,16 +99,16 @@ def _file_checks(folder: Path, manifest: Manifest) -> list[Check]:
 
 
 def _table(folder: Path, facts: TableFacts) -> pd.DataFrame:
-    return read_parquet(seal.read_part(folder, f"{facts.name}.parquet"), facts.dimensions)
+    return read_parquet(seal.read_part(folder, f"{facts.name}.parquet"), facts)
 
 
 def _table_checks(folder: Path, manifest: Manifest, facts: TableFacts, tables: dict[str, pd.DataFrame]) -> list[Check]:
     frame = tables[facts.name]
-    shown = read_csv(seal.read_part(folder, f"{facts.name}.csv"), facts.dimensions)
+    shown = read_csv(seal.read_part(folder, f"{facts.name}.csv"), facts)
     rows = [entry.rows for entry in manifest.files if entry.path.startswith(f"{facts.name}.")]
     return [
         Check(facts.name, "has as many rows as the manifest says", set(rows) == {len(frame)}, f"{len(frame)} rows"),
-        Check(facts.name, "reads the same in Parquet and CSV", shown.equals(escaped(frame, facts.dimensions))),
+        Check(facts.name, "reads the same in Parquet and CSV", shown.equals(escaped(frame, facts))),
     ]
 
 

@@ -15,8 +15,15 @@ from typing import Final
 import pandas as pd
 
 from pipeline.errors import PublicationError
-from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
-from pipeline.vocabulary import TOTAL_KEY, Audience
+from pipeline.release.artefact import (
+    LevelFacts,
+    MeasureFacts,
+    PrivateRelease,
+    ReleaseHeader,
+    TableFacts,
+    column_types,
+)
+from pipeline.vocabulary import PEOPLE, TOTAL_KEY, Audience
 
 # Columns of every published table besides its dimensions, in their order: what comes before and after them.
 LEADING_COLUMNS: Final = ("period_start", "period_end")
@@ -44,16 +51,23 @@ class AudienceView:
         audience: Who; None for the whole release, as its reviewer reads it.
         header: The release's header, cut to the tables, levels and audience of this view.
         tables: By name, with the published columns.
+        supersedes: The newest earlier revision that the audience was given; None where there is none.
     """
 
     audience: Audience | None
     header: ReleaseHeader
     tables: Mapping[str, pd.DataFrame]
+    supersedes: int | None = None
 
     @property
     def key_lists_sha256(self) -> str:
-        """Digest of the public key lists of its tables."""
-        lists = {facts.name: facts.keys for facts in self.header.tables}
+        """Digest of the public key lists of its tables; a dimension whose keys are private has none."""
+        lists = {
+            facts.name: [
+                None if name in facts.private else keys for name, keys in zip(facts.dimensions, facts.keys, strict=True)
+            ]
+            for facts in self.header.tables
+        }
         return hashlib.sha256(json.dumps(lists, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -101,12 +115,40 @@ def column_order(dimensions: tuple[str, ...]) -> tuple[str, ...]:
 
 def family(facts: TableFacts) -> str:
     """Name under which a table's levels stand: its own, or none where tables over people share them."""
-    return "" if facts.measure == "people" else facts.name
+    return "" if facts.measure == PEOPLE else facts.name
+
+
+LevelName = tuple[object, ...]
+
+
+def level_names(facts: TableFacts, total: MeasureFacts) -> tuple[LevelName, ...]:
+    """Names of the levels in which one total of a table was drawn, from the table's total down."""
+    return tuple((family(facts), grouping, total.quantity, total.limit, total.scope) for grouping in groupings(facts))
+
+
+def level_name(level: LevelFacts) -> LevelName:
+    """What tells a level apart: whose it is, its grouping, what is counted and the bound on it."""
+    return (level.table, level.dimensions, level.quantity, level.limit, level.scope)
+
+
+def totals(facts: TableFacts) -> tuple[MeasureFacts, ...]:
+    """The measures of a table that were drawn, people first."""
+    return tuple(measure for measure in facts.measures if measure.kind != "mean")
+
+
+def means(facts: TableFacts) -> tuple[MeasureFacts, ...]:
+    """The measures of a table that are quotients of others."""
+    return tuple(measure for measure in facts.measures if measure.kind == "mean")
+
+
+def of_people(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
+    """The rows of people, of which each group has one, listed or withheld."""
+    return frame[frame["measure"] == facts.measure]
 
 
 def _levels_of(levels: tuple[LevelFacts, ...], tables: tuple[TableFacts, ...]) -> tuple[LevelFacts, ...]:
-    read = {(family(facts), grouping) for facts in tables for grouping in groupings(facts)}
-    return tuple(level for level in levels if (level.table, level.dimensions) in read)
+    read = {name for facts in tables for total in totals(facts) for name in level_names(facts, total)}
+    return tuple(level for level in levels if level_name(level) in read)
 
 
 def _published(release: PrivateRelease, header: ReleaseHeader) -> dict[str, pd.DataFrame]:
@@ -114,12 +156,12 @@ def _published(release: PrivateRelease, header: ReleaseHeader) -> dict[str, pd.D
 
 
 def _published_table(frame: pd.DataFrame, facts: TableFacts, header: ReleaseHeader) -> pd.DataFrame:
-    # one row a group, in the release's order; columns: period, dimensions, then TRAILING_COLUMNS
-    extended = frame.astype({**dict.fromkeys(facts.dimensions, "string"), **ROW_COLUMNS}).assign(
+    # one row a group and measure, in the release's order; columns: period, dimensions, then TRAILING_COLUMNS
+    units = {measure.name: measure.unit for measure in facts.measures}
+    extended = frame.astype(column_types(facts)).assign(
         period_start=dt.date.fromisoformat(header.period_start),
         period_end=dt.date.fromisoformat(header.period_end),
-        measure=pd.array([facts.measure] * len(frame), dtype="string"),
-        unit=pd.array([str(header.population)] * len(frame), dtype="string"),
+        unit=frame["measure"].map(units).astype("string"),
         is_total=level_of(frame, facts.dimensions) < len(facts.dimensions),
         row_kind=frame["kind"].astype("string"),
         revision=header.revision,

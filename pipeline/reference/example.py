@@ -48,6 +48,7 @@ customers:
     placed: placed_at
     product: product
     products: [Studio, Server]
+    amount: {column: total, currency: EUR}
 """
 
 RELEASE_TEXT: Final = """\
@@ -73,6 +74,9 @@ tables:
     title: Visitors by section of the site
     dimensions: [section]
     max_groups: 2
+    measures:
+      - {kind: events, name: requests, title: Requests, max_per_group: 20}
+      - {kind: mean, name: requests_per_visitor, title: Requests per visitor, of: requests, per: people}
 
 audiences:
   partner: [by_country, by_country_and_system, by_section]
@@ -127,6 +131,7 @@ class Break:
 
 
 _COLUMNS: Final = ("customers", "dimensions")
+_MEASURES: Final = ("tables", 2, "measures")
 _BY_SYSTEM: Final = {"name": "by_section", "title": "Turned", "dimensions": ["operating_system", "country"]}
 
 # What the JSON Schema knows too, so that an editor marks it.
@@ -140,6 +145,8 @@ SEEN_BY_EDITORS: Final = (
     Break("Epsilon is above 0.", "epsilon must be", ("privacy", "epsilon"), 0),
     Break("Delta lies between 0 and 1.", "delta must lie", ("privacy", "delta"), 1),
     Break("k is at least 2.", "k must be", ("privacy", "k"), 1),
+    Break("Noise is one of those above.", "privacy.noise: input should be", ("privacy", "noise"), "Gauss"),
+    Break("Kinds of measures are those above.", "does not match any", (*_MEASURES, 0, "kind"), "median"),
     Break("A dimension stands in a table once.", "once only", ("tables", 0, "dimensions"), ["country", "country"]),
     Break("An audience receives something.", "must receive", ("audiences", "partner"), []),
     Break(
@@ -180,6 +187,27 @@ SEEN_BY_CHECK: Final = (
         ("tables", 0, "max_groups"),
         3,
     ),
+    Break(
+        "A measure of events or a sum has one bound, for each group or in all.",
+        "max_per_group or max_in_all",
+        (*_MEASURES, 0, "max_in_all"),
+        50,
+    ),
+    Break(
+        "Sums are of quantities that the site offers.",
+        "of a quantity that the site offers",
+        (*_MEASURES, 0),
+        {"kind": "sum", "name": "requests", "title": "Bytes", "of": "bytes", "max_per_group": 1},
+    ),
+    Break("A mean is of two measures of its table.", "a mean must be", (*_MEASURES, 1, "of"), "people"),
+    Break("Measures of a table have different names.", "must differ", (*_MEASURES, 1, "name"), "requests"),
+    Break("`private_keys` are dimensions of the table.", "private_keys must", ("tables", 2, "private_keys"), ["hour"]),
+    Break(
+        "Keys are private in every table or in none.",
+        "in every table",
+        ("tables", 0, "private_keys"),
+        ["country"],
+    ),
     Break("The period is the population's in the site file.", "the period must be", ("period",), "month"),
     Break("Tables over the same dimensions name them in one order.", "in the same order", ("tables", 2), _BY_SYSTEM),
     Break("A release stays below the year's cap.", "yearly cap", ("privacy", "epsilon"), 31),
@@ -199,12 +227,17 @@ def parsed(text: str) -> dict[str, Any]:
     return found
 
 
+def example_site(site: dict[str, Any] | None = None) -> SiteFile:
+    """The example's site file, or another document in its stead, validated."""
+    return documents.parse(site or parsed(SITE_TEXT), SiteFile, ConfigurationError, SITE_NAME)
+
+
 def bound_example(release: dict[str, Any] | None = None, site: dict[str, Any] | None = None) -> BoundSpecification:
     """The example, validated and bound, or either document in its stead.
 
     Raises:
         DemographicsError: A document breaks a rule.
     """
-    checked_site = documents.parse(site or parsed(SITE_TEXT), SiteFile, ConfigurationError, SITE_NAME)
+    checked_site = example_site(site)
     checked = documents.parse(release or parsed(RELEASE_TEXT), ReleaseSpecification, SpecificationError, RELEASE_NAME)
     return bind(checked, checked_site)

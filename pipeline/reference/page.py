@@ -79,6 +79,14 @@ A visitor has one value a period of some dimensions, the most frequent; tables o
 in so many groups at most.
 """
 
+_QUANTITIES: Final = """\
+## Quantities
+
+What [events](#events-measure) count and [sums](#sum-measure) add up. Distinct people are counted in every table. The
+quantities of customers are there where the site file declares their `orders`, and the `amount` of these; units are
+those of the example below.
+"""
+
 _EXAMPLE: Final = """\
 ## Example
 
@@ -108,6 +116,7 @@ def specification_page() -> str:
         _NAMES,
         f"{_VISITORS}\n{_visitor_table()}\n",
         f"{_CUSTOMERS}\n{_customer_table()}\n",
+        f"{_QUANTITIES}\n{_quantity_table()}\n",
         f"{_EXAMPLE}\n{_listing(example.SITE_NAME, example.SITE_TEXT)}\n"
         f"{_listing(example.RELEASE_NAME, example.RELEASE_TEXT)}",
         _errors(),
@@ -187,17 +196,27 @@ def _needs(dimension: Dimension) -> str:
 
 def _customer_table() -> str:
     """One row a kind of column, as the example has them, and the product of orders."""
-    customers = example.bound_example().site.customers
-    assert customers is not None
-    dimensions = example.bound_example().site.dimensions(Population.CUSTOMERS)
+    site = example.example_site()
+    assert site.customers is not None
+    dimensions = site.dimensions(Population.CUSTOMERS)
     rows = [
         (code(column.kind), _summary(type(column)), _keys(dimensions[name], None), _needs(dimensions[name]))
-        for name, column in customers.dimensions.items()
+        for name, column in site.customers.dimensions.items()
     ]
     product = dimensions["product"]
     meaning = "The dimension `product`, where the site file declares `orders`: what a customer ordered in the period."
     rows.append(("(orders)", meaning, _keys(product, None), _needs(product)))
     return table(("Kind", "Meaning", "Keys, for example", "`max_groups`"), rows)
+
+
+def _quantity_table() -> str:
+    site = example.example_site()
+    rows = [
+        (code(quantity.name), str(population), quantity.title, quantity.unit)
+        for population in Population
+        for quantity in site.quantities(population).values()
+    ]
+    return table(("Quantity", "Population", "Meaning", "Unit, for example"), rows)
 
 
 def _summary(model: type[object]) -> str:

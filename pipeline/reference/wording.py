@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.reference.schemas import Schema
-from pipeline.site import KEY_PATTERN, NAME_PATTERN
+from pipeline.site import CURRENCY_PATTERN
+from pipeline.vocabulary import KEY_PATTERN, NAME_PATTERN
 
-_PATTERNS: Final = {NAME_PATTERN: "[name](#names-and-keys)", KEY_PATTERN: "[key](#names-and-keys)"}
+_PATTERNS: Final = {
+    NAME_PATTERN: "[name](#names-and-keys)",
+    KEY_PATTERN: "[key](#names-and-keys)",
+    CURRENCY_PATTERN: "three capital letters",
+}
 _LONGEST_DEFAULT: Final = 5
 _GROUPED_FROM: Final = 10_000  # years have no comma
 

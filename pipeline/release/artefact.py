@@ -16,20 +16,24 @@ import pandas as pd
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import LedgerError
+from pipeline.measures import Scope
 from pipeline.spec import ReleaseKey
-from pipeline.vocabulary import Audience, Population
+from pipeline.vocabulary import PEOPLE, Audience, Population
 
 # Columns of every table after its dimensions, with their pandas types.
 ROW_COLUMNS: Final[dict[str, str]] = {
     "kind": "string",  # total | group | remainder
-    "value": "Int64",  # displayed count; missing where withheld
-    "value_lo": "Int64",  # 95 % interval of the true (bounded) count
+    "measure": "string",  # what is told of the group: the name of one of the table's measures
+    "value": "Int64",  # displayed number; missing where withheld; Float64 in tables with a mean
+    "value_lo": "Int64",  # 95 % interval of the true (bounded) number
     "value_hi": "Int64",
-    "estimate": "float64",  # before rounding and clamping; missing where withheld
+    "estimate": "float64",  # least-squares estimate before rounding and clamping; missing where withheld
     "noise_sd": "float64",  # standard deviation of the noise in the estimate
-    "obs_status": "string",  # SDMX CL_OBS_STATUS: A normal, Q suppressed
+    # SDMX CL_OBS_STATUS: A normal, U low reliability (near the threshold, where selection biases upwards), Q suppressed
+    "obs_status": "string",
     "conf_status": "string",  # SDMX CL_CONF_STATUS: F free, C under the threshold, D folded to protect another
 }
+_NUMBERS: Final = ("value", "value_lo", "value_hi")
 
 
 class LevelFacts(Document):
@@ -41,20 +45,52 @@ class LevelFacts(Document):
     """Empty for the total."""
     max_groups: int
     """l0: in how many groups of this level one person counts at most."""
-    mechanism: Literal["discrete Laplace", "none"]
+    quantity: str = PEOPLE
+    """What is counted: ``people``, ``events``, or a quantity of the site."""
+    limit: int = 1
+    """The most that one person adds, in each group or in all groups together."""
+    scope: Scope = Scope.GROUP
+    """Over what the limit reaches."""
+    largest: int = 1
+    """By how much one person can change one count."""
+    cells: int = 1
+    """In how many counts one person can make the largest change at once."""
+    mechanism: Literal["discrete Laplace", "discrete Gaussian", "none"]
     """``none`` only where epsilon is infinite."""
     epsilon: str
-    """Of the level; one person's effect on all its groups together."""
+    """Of the level, one person's effect on all its groups together; empty for Gaussian noise, which has none alone."""
     delta_selection: str
-    """Probability that a group is released because of one person who is alone beyond k - 1."""
+    """Probability that a group is released because of one person who is alone beyond k - 1; 0 where people are not
+    counted, which selects nothing."""
     delta_remainder: str
-    """Probability with which the rule for remainders may show."""
+    """Probability with which the rule for remainders may show; 0 likewise."""
     scale: float
-    """Scale of the noise, max_groups / epsilon."""
+    """Scale of the noise: L1 sensitivity / epsilon for Laplace, sigma for Gaussian noise."""
     noise_sd: float
-    """Standard deviation of one count."""
+    """Standard deviation of the noise of one count."""
     threshold: int
-    """Smallest noisy count that is released."""
+    """Smallest noisy count that is released; 0 where people are not counted: the people of a group decide."""
+
+
+class MeasureFacts(Document):
+    """One measure of a table, as people read it."""
+
+    name: str
+    """What stands in the column ``measure``."""
+    title: str
+    unit: str
+    """What one of it is."""
+    kind: Literal["people", "events", "sum", "mean"]
+    quantity: str = ""
+    """What is counted; empty for a mean."""
+    limit: int = 0
+    """The most that one person adds; 0 for a mean."""
+    scope: Scope = Scope.GROUP
+    """Over what the limit reaches."""
+    numerator: str = ""
+    """Of a mean: name of the measure that is divided."""
+    denominator: str = ""
+    """Of a mean: name of the measure by which it is divided."""
 
 
 class TableFacts(Document):
@@ -66,9 +102,13 @@ class TableFacts(Document):
     dimension_titles: tuple[str, ...]
     keys: tuple[tuple[str, ...], ...]
     """The closed, public key list of each dimension."""
+    private: tuple[str, ...] = ()
+    """Dimensions whose keys are not public: of these only released groups are listed."""
     max_groups: int
     measure: Literal["people", "people in groups"]
-    """``people in groups`` where a person may count in up to max_groups groups."""
+    """What the table counts: ``people in groups`` where a person may count in up to max_groups groups."""
+    measures: tuple[MeasureFacts, ...]
+    """What is told of each group; people first, under the name ``measure``."""
 
 
 class ReleaseHeader(Document):
@@ -95,6 +135,10 @@ class ReleaseHeader(Document):
     epsilon: str
     delta: str
     k: int
+    noise: str
+    """The mechanism of the counts: ``discrete Laplace``, ``discrete Gaussian``, or ``none``."""
+    delta_noise: str = "0"
+    """Of delta, what the composition of the noise takes; selection and remainders take the rest."""
     levels: tuple[LevelFacts, ...]
     tables: tuple[TableFacts, ...]
     audiences: dict[Audience, tuple[str, ...]]
@@ -108,7 +152,7 @@ class PrivateRelease:
 
     Attributes:
         header: Everything public about it.
-        tables: By name. One row a group; columns: the table's dimensions, then ``ROW_COLUMNS``.
+        tables: By name. One row a group and measure; columns: the table's dimensions, then ``ROW_COLUMNS``.
     """
 
     header: ReleaseHeader
@@ -140,8 +184,7 @@ class PrivateRelease:
                 "an artefact must be canonical JSON", remedy="Restore the ledger from a backup."
             ) from None
         parsed = documents.parse(header, ReleaseHeader, LedgerError, "artefact")
-        tables = {facts.name: _frame(columns[facts.name], facts.dimensions) for facts in parsed.tables}
-        return cls(parsed, tables)
+        return cls(parsed, {facts.name: _frame(columns[facts.name], facts) for facts in parsed.tables})
 
     @property
     def sha256(self) -> str:
@@ -154,6 +197,14 @@ def _columns(frame: pd.DataFrame) -> dict[str, list[object]]:
     return {str(name): [None if pd.isna(item) else item for item in column.tolist()] for name, column in frame.items()}
 
 
-def _frame(columns: dict[str, list[object]], dimensions: tuple[str, ...]) -> pd.DataFrame:
-    types = {**dict.fromkeys(dimensions, "string"), **ROW_COLUMNS}
-    return pd.DataFrame({name: pd.array(columns[name], dtype=kind) for name, kind in types.items()})  # type: ignore[call-overload]
+def column_types(facts: TableFacts) -> dict[str, str]:
+    """Pandas types of a table's columns, in their order."""
+    types = {**dict.fromkeys(facts.dimensions, "string"), **ROW_COLUMNS}
+    fractions = any(measure.kind == "mean" for measure in facts.measures)
+    return types | dict.fromkeys(_NUMBERS, "Float64") if fractions else types
+
+
+def _frame(columns: dict[str, list[object]], facts: TableFacts) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: pd.array(columns[name], dtype=kind) for name, kind in column_types(facts).items()}  # type: ignore[call-overload]
+    )

@@ -6,25 +6,33 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
-from pipeline import __version__
 from pipeline.errors import StagingError
 from pipeline.people.groups import BoundedGroups
-from pipeline.privacy.consistency import Group, NoisyLevel
-from pipeline.privacy.levels import Level, LevelKey, share_out
-from pipeline.privacy.noise import DiscreteLaplace, Randomiser, add_noise
+from pipeline.privacy.calibration import share_out
+from pipeline.privacy.consistency import reconcile
+from pipeline.privacy.levels import Level, LevelKey
+from pipeline.privacy.noise import Noise, Randomiser, add_noise
+from pipeline.privacy.noisy import Group, NoisyLevel
 from pipeline.privacy.selection import threshold
-from pipeline.release.artefact import LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.release.artefact import PrivateRelease
+from pipeline.release.header import header_of, table_facts
 from pipeline.release.tables import table_frame
-from pipeline.spec import BoundSpecification, BoundTable
+from pipeline.spec import BoundSpecification
+from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
-NoiseSource = Callable[[DiscreteLaplace], Randomiser]
+NoiseSource = Callable[[Noise], Randomiser]
+
+
+def operating_system_noise(noise: Noise) -> Randomiser:
+    """Where noise comes from: its library's own source, without a seed."""
+    return noise.randomiser()
 
 
 def draw_release(
     bound: BoundSpecification,
     groups: BoundedGroups,
     revision: int = 1,
-    source: NoiseSource = DiscreteLaplace.randomiser,
+    source: NoiseSource = operating_system_noise,
 ) -> PrivateRelease:
     """Draw noise once for every level and lay the tables out.
 
@@ -42,108 +50,77 @@ def draw_release(
     Raises:
         StagingError: Staging holds a key that is not on its dimension's list.
     """
-    levels = {level.key: level for level in share_out(bound)}
-    noisy = {key: _draw_level(level, groups.levels, bound, source(level.noise)) for key, level in levels.items()}
-    tables = {table.name: table_frame(table, noisy, bound.k) for table in bound.tables}
-    return PrivateRelease(_header(bound, groups, tuple(levels.values()), revision), tables)
+    levels = share_out(bound)
+    noisy: dict[LevelKey, NoisyLevel] = {}
+    # People come first: they decide which groups there is anything to tell of.
+    for level in sorted(levels, key=lambda level: not level.key.of_people):
+        frame = groups.levels[level.key]
+        _require_known_keys(frame, level, bound)
+        chosen = None if level.key.of_people else noisy[level.key.people].counts
+        noisy[level.key] = _draw_level(level, frame, bound, chosen, source(level.noise))
+    private = frozenset(name for table in bound.tables for name in table.private_keys)
+    lists = {dimension.name: dimension.keys for table in bound.tables for dimension in table.dimensions}
+    settled = reconcile(noisy, {name: None if name in private else keys for name, keys in lists.items()}, bound.k)
+    tables = {table.name: table_frame(table, table_facts(table), settled, bound.k) for table in bound.tables}
+    return PrivateRelease(header_of(bound, groups.period, levels, revision), tables)
 
 
 def _draw_level(
-    level: Level, truth: Mapping[LevelKey, pd.DataFrame], bound: BoundSpecification, randomiser: Randomiser
+    level: Level,
+    frame: pd.DataFrame,
+    bound: BoundSpecification,
+    chosen: Mapping[Group, int] | None,
+    randomiser: Randomiser,
 ) -> NoisyLevel:
-    frame = truth[level.key]
-    _require_known_keys(frame, level, bound)
-    # group -> people, contributions; groups under k never meet the noise
-    eligible = frame[frame["people"] >= bound.k.value]
-    drawn = add_noise(eligible["contributions"].tolist(), randomiser)
+    """Noise for one level: of people where ``chosen`` is None, otherwise of something about the chosen groups."""
+    names, counts = _groups(frame, level.key), frame["contributions"].tolist()
+    if chosen is not None:
+        truth = dict(zip(names, counts, strict=True))
+        drawn = add_noise((truth.get(name, 0) for name in chosen), randomiser)
+        return NoisyLevel(level, dict(zip(chosen, drawn, strict=True)), {})
+    # groups under k never meet the noise
+    people = frame["people"].tolist()
+    eligible = [place for place, number in enumerate(people) if number >= bound.k.value]
+    drawn = add_noise((counts[place] for place in eligible), randomiser)
     least = threshold(level, bound.k)
-    names = _groups(eligible, level.key)
-    counts = {name: count for name, count in zip(names, drawn, strict=True) if count >= least}
-    return NoisyLevel(level, counts, _exposed(frame, level, counts, bound.k.value))
+    released = {names[place]: count for place, count in zip(eligible, drawn, strict=True) if count >= least}
+    found = {total: _exposed(level, total, (names, people, counts), released, bound.k.value) for total in level.totals}
+    return NoisyLevel(level, released, found)
 
 
-def _exposed(frame: pd.DataFrame, level: Level, counts: Mapping[Group, int], k: int) -> frozenset[Group]:
-    """Parents whose unreleased children may have fewer than k people together, by a bound that cannot err above."""
-    if not level.key.dimensions:
-        return frozenset()
+def _exposed(
+    level: Level,
+    total: LevelKey,
+    truth: tuple[list[Group], list[int], list[int]],
+    released: Mapping[Group, int],
+    k: int,
+) -> frozenset[Group]:
+    """Groups of ``total`` whose unreleased parts may have fewer than k people, by a bound that cannot err above."""
+    places = total.places_in(level.key)
     largest: dict[Group, int] = {}
     contributions: dict[Group, int] = {}
-    for name, people, count in zip(_groups(frame, level.key), frame["people"], frame["contributions"], strict=True):
-        parent, hidden = name[:-1], name not in counts
-        largest[parent] = max(largest.get(parent, 0), int(people) * hidden)
-        contributions[parent] = contributions.get(parent, 0) + int(count) * hidden
-    certain = {parent: max(most, -(-contributions[parent] // level.key.max_groups)) for parent, most in largest.items()}
-    return frozenset(parent for parent, people in certain.items() if people < k)
+    for name, number, count in zip(*truth, strict=True):
+        whole, hidden = tuple(name[place] for place in places), name not in released
+        largest[whole] = max(largest.get(whole, 0), number * hidden)
+        contributions[whole] = contributions.get(whole, 0) + count * hidden
+    certain = {whole: max(most, -(-contributions[whole] // level.key.max_groups)) for whole, most in largest.items()}
+    return frozenset(whole for whole, number in certain.items() if number < k)
 
 
 def _groups(frame: pd.DataFrame, key: LevelKey) -> list[Group]:
     if not key.dimensions:
         return [()] * len(frame)
-    return list(zip(*(frame[name].astype(str) for name in key.dimensions), strict=True))
+    return list(zip(*(frame[name].astype(str).tolist() for name in key.dimensions), strict=True))
 
 
 def _require_known_keys(frame: pd.DataFrame, level: Level, bound: BoundSpecification) -> None:
     for dimension in {d.name: d for table in bound.tables for d in table.dimensions}.values():
-        if dimension.name in level.key.dimensions and not frame[dimension.name].isin(dimension.keys).all():
+        if dimension.name not in level.key.dimensions:
+            continue
+        found = set(frame[dimension.name].tolist())
+        known = found.isdisjoint((TOTAL_KEY, REMAINDER_KEY)) if dimension.is_open else found <= {*dimension.keys}
+        if not known:
             raise StagingError(
                 f"staging must hold keys of the declared list of {dimension.name} only",
                 remedy="Ingest the period again: the site file has changed since.",
             )
-
-
-def _header(
-    bound: BoundSpecification, groups: BoundedGroups, levels: tuple[Level, ...], revision: int
-) -> ReleaseHeader:
-    specification, site = bound.specification, bound.site
-    return ReleaseHeader(
-        release=specification.release,
-        title=specification.title,
-        description=specification.description,
-        owner=specification.owner,
-        purpose=specification.purpose,
-        population=specification.population,
-        unit=specification.unit,
-        period=str(groups.period),
-        period_start=groups.period.start.isoformat(),
-        period_end=groups.period.end.isoformat(),
-        revision=revision,
-        site=site.site,
-        publisher=site.publisher or site.site,
-        contact=site.contact,
-        synthetic=site.synthetic,
-        epsilon=str(bound.epsilon),
-        delta=str(bound.delta),
-        k=bound.k.value,
-        levels=tuple(_level_facts(level, bound) for level in levels),
-        tables=tuple(_table_facts(table) for table in bound.tables),
-        audiences=specification.audiences,
-        specification_sha256=specification.sha256,
-        code_version=__version__,
-    )
-
-
-def _level_facts(level: Level, bound: BoundSpecification) -> LevelFacts:
-    return LevelFacts(
-        table=level.key.table,
-        dimensions=level.key.dimensions,
-        max_groups=level.key.max_groups,
-        mechanism="discrete Laplace" if level.noise.scale else "none",
-        epsilon=f"{level.epsilon.value:.12g}",
-        delta_selection=str(level.delta_selection),
-        delta_remainder=str(level.delta_remainder),
-        scale=level.noise.scale,
-        noise_sd=level.noise.sd,
-        threshold=threshold(level, bound.k),
-    )
-
-
-def _table_facts(table: BoundTable) -> TableFacts:
-    return TableFacts(
-        name=table.name,
-        title=table.title,
-        dimensions=tuple(dimension.name for dimension in table.dimensions),
-        dimension_titles=tuple(dimension.title for dimension in table.dimensions),
-        keys=tuple(dimension.keys for dimension in table.dimensions),
-        max_groups=table.max_groups,
-        measure="people" if table.per_person else "people in groups",
-    )

@@ -6,6 +6,7 @@ import sqlite3
 import unicodedata
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ KINDS = ("personal", "business", "education", "government")  # the site file doe
 _KIND_WEIGHTS = np.array([41.0, 46.0, 11.0, 2.0])
 PRODUCTS = ("Studio", "Studio Pro", "Server", "Mobile", "Cloud", "Gift card")  # nor the last of these
 _PRODUCT_WEIGHTS = np.array([34.0, 20.0, 7.0, 16.0, 21.0, 2.0])
-_PRICES = np.array([4_900, 14_900, 89_000, 900, 1_900, 5_000])  # minor units, one seat
+_PRICES = np.array([9_990, 24_990, 99_900, 4_900, 5_990, 5_000])  # cents, one seat
+_LARGEST = 499_900  # what comes to more is sold by quotation, for this
 _STATUSES = ("paid", "refunded", "failed")
-_CURRENCIES = {"US": "USD", "CA": "CAD", "GB": "GBP", "JP": "JPY", "AU": "AUD", "CH": "CHF", "IN": "INR", "BR": "BRL"}
+_SIGNS = np.array([1, -1, 0])  # a refund is a row of its own; a payment that failed comes to nothing
 # No digits: a run of them would look like the number of a card, which an export of orders must never hold.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 
@@ -138,10 +140,11 @@ def write_orders(rng: np.random.Generator, customers: Customers, path: Path) -> 
 def _order_table(rng: np.random.Generator, customers: Customers, customer: Index, placed: Index) -> pa.Table:
     size = len(customer)
     product = draw(rng, _PRODUCT_WEIGHTS, size)
-    currencies = pa.array([_CURRENCIES.get(country.code, "EUR") for country in COUNTRIES])
     guest = pa.array(rng.random(size) < _GUESTS)
     letters = texts(_LETTERS)
     reference = (letters.take(pa.array(column)) for column in rng.integers(0, len(_LETTERS), (20, size)))
+    status = draw(rng, np.array([94.0, 3.0, 3.0]), size)
+    cents = _SIGNS[status] * np.minimum(_PRICES[product] * customers.seats[customer], _LARGEST)
     instants = pa.array(placed).cast(pa.timestamp("s"))
     return pa.table(
         {
@@ -149,9 +152,9 @@ def _order_table(rng: np.random.Generator, customers: Customers, customer: Index
             "customer_id": pc.if_else(guest, None, pa.array(customers.numbers).take(pa.array(customer))),
             "customer_email": pa.array(customers.email).take(pa.array(customer)),
             "product": pa.array(PRODUCTS).take(pa.array(product)),
-            "amount": pa.array(_PRICES[product] * np.minimum(customers.seats[customer], 50)),
-            "currency": currencies.take(pa.array(customers.country[customer])),
-            "status": pa.array(_STATUSES).take(pa.array(draw(rng, np.array([94.0, 3.0, 3.0]), size))),
+            "total": pc.multiply(pa.array(cents).cast(pa.decimal128(19, 0)), Decimal("0.01")),
+            "currency": pa.array(["EUR"] * size),
+            "status": pa.array(_STATUSES).take(pa.array(status)),
             "placed_at": pc.strftime(instants, format="%Y-%m-%dT%H:%M:%SZ"),
             "payment_reference": join(b"pay_", *reference).cast(pa.string()),
         }

@@ -86,6 +86,9 @@ customers:
     placed: placed_at
     product: product
     products: [Studio, Studio Pro, Server, Mobile, Cloud]
+    # What an order came to, so that tables may add up revenue. An amount that is not a number with two decimals at
+    # most is rejected; refunds are negative.
+    amount: {column: total, currency: EUR, decimals: 2}
     max_rejected_share: 0.01
 """
 

@@ -43,6 +43,8 @@ _CARD: Final = (
     "|(5018|5020|5038|6304|6759|676[1-3])\\d{8,15})$"  # Maestro
 )
 _MASKED: Final = "^\\d{0,6}[*xX\u2022#]{4,12}\\d{4}$"
+# An amount or a rate, with as many digits as a computer writes: 49.98999999999999. No number of a card has one point.
+_FRACTION: Final = r"[-+]?\d+\.\d+"
 _IBAN: Final = "^[A-Z]{2}\\d{2}[A-Z0-9]{11,30}$"
 
 # Luhn (ISO/IEC 7812-1, annex B): from the right, every second digit doubled and its digits added.
@@ -129,9 +131,13 @@ class PaymentWatch:
 
 def _count(column: str, relation: str) -> str:
     return f"""
-        WITH numbers AS (
-            SELECT CASE WHEN length({column}) >= 12 THEN upper(regexp_replace({column}, '[ .-]', '', 'g')) END AS number
+        WITH whole AS (
+            SELECT CASE WHEN length({column}) >= 12 THEN regexp_replace(trim({column}), '\\.0+$', '') END AS value
             FROM {relation} WHERE trim({column}) <> ''
+        ), numbers AS (
+            SELECT CASE WHEN NOT regexp_full_match(value, '{_FRACTION}')
+                THEN upper(regexp_replace(value, '[ .-]', '', 'g')) END AS number
+            FROM whole
         ), looked AS (
             SELECT number,
                 length(number) BETWEEN 12 AND 19 AND regexp_matches(number, ?) AS card,

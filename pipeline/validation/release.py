@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
-from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.measures import Measured
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, MeasureFacts, PrivateRelease, ReleaseHeader, TableFacts
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
-from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY, Audience
+from pipeline.vocabulary import KEY_PATTERN, PEOPLE, REMAINDER_KEY, TOTAL_KEY, Audience
 from pipeline.workspace import Workspace
 
 _WHOLE = "release"  # subject of what is not about one table
-_TEXTS = {"kind": "Kind of row", "obs_status": "Status of the number", "conf_status": "Reason for withholding"}
+_TEXTS = {
+    "kind": "Kind of row",
+    "measure": "Measure",
+    "obs_status": "Status of the number",
+    "conf_status": "Reason for withholding",
+}
 
 
 def check_release(workspace: Workspace, release: PrivateRelease) -> Verdicts:
@@ -52,69 +61,142 @@ def subjects(release: PrivateRelease) -> list[Subject]:
 
 
 def _table_parameters(header: ReleaseHeader, table: TableFacts) -> Parameters:
-    levels = [_level_of(header, table, depth) for depth in range(len(table.dimensions) + 1)]
     columns = list(zip(table.dimensions, table.dimension_titles, table.keys, strict=True))
-    dimensions = [
-        {"column": name, "title": title, "keys": [*keys, TOTAL_KEY, REMAINDER_KEY]} for name, title, keys in columns
+    texts = [{"column": name, "title": title} for name, title in [*_TEXTS.items(), *(one[:2] for one in columns)]]
+    public = [
+        {"column": name, "title": title, "keys": [*keys, TOTAL_KEY, REMAINDER_KEY]}
+        for name, title, keys in columns
+        if name not in table.private
     ]
-    texts = [{"column": name, "title": title} for name, title in _TEXTS.items()]
+    private = [{"column": name, "title": title} for name, title, _ in columns if name in table.private]
+    measures = {"measures": [measure.name for measure in table.measures], "has_means": bool(_means(table))}
     return {
         "columns": [*table.dimensions, *ROW_COLUMNS],
-        "dimensions": dimensions,
+        "public": public,
+        "private": private,
+        "private_names": list(table.private),
+        "key_pattern": KEY_PATTERN,
         "dimensions_in_order": list(table.dimensions),
-        "texts": [*dimensions, *texts],
+        "texts": texts,
         "k": header.k,
-        "thresholds": [level.threshold if level else _OUT_OF_REACH for level in levels],
-        "scales": [level.scale if level else math.nan for level in levels],
+        **measures,
+        **_number_parameters(header, table),
     }
 
 
-_STEP = "\x1f"  # unit separator, which no key holds
+def _number_parameters(header: ReleaseHeader, table: TableFacts) -> Parameters:
+    totals = _totals(table)
+    levels = {total.name: _levels_of(header, table, total) for total in totals}
+    return {
+        "people": table.measure,
+        "totals": [total.name for total in totals],
+        "means": [
+            {"name": mean.name, "numerator": mean.numerator, "denominator": mean.denominator} for mean in _means(table)
+        ],
+        "withheld": [table.measure, *(mean.name for mean in _means(table))],
+        "least": {total.name: header.k if total.kind == "people" else 0 for total in totals},
+        "mechanism": header.noise,
+        "scales": {name: [level.scale if level else math.nan for level in held] for name, held in levels.items()},
+        "thresholds": [level.threshold if level else _OUT_OF_REACH for level in levels.get(table.measure, [])],
+        "crossed": [total.name for total in totals if _is_crossed(header, table, total)],
+    }
+
+
 # Where a level is not declared, no count can pass.
 _OUT_OF_REACH = 2**62
+_STEP = "\x1f"  # unit separator, which no key holds
 
 
-def _level_of(header: ReleaseHeader, table: TableFacts, depth: int) -> LevelFacts | None:
-    wanted = _family_level(table, depth)
-    return next((level for level in header.levels if _level_name(level.table, level.dimensions) == wanted), None)
+def _totals(table: TableFacts) -> list[MeasureFacts]:
+    return [measure for measure in table.measures if measure.kind != "mean"]
 
 
-def _family_level(table: TableFacts, depth: int) -> str:
+def _means(table: TableFacts) -> list[MeasureFacts]:
+    return [measure for measure in table.measures if measure.kind == "mean"]
+
+
+def _levels_of(header: ReleaseHeader, table: TableFacts, total: MeasureFacts) -> list[LevelFacts | None]:
+    declared = {_name_of(level): level for level in header.levels}
+    return [declared.get(name) for name in _wanted(table, total)]
+
+
+def _wanted(table: TableFacts, total: MeasureFacts) -> list[str]:
+    """Names of the levels of one measure of a table, from the total down."""
     # Tables over people share their levels; one over what a person may have many of has its own.
-    return _level_name("" if table.measure == "people" else table.name, table.dimensions[:depth])
+    family = _family(table)
+    measured = Measured(total.quantity, total.limit, total.scope)
+    depths = range(len(table.dimensions) + 1)
+    return [_level_name(family, table.dimensions[:depth], measured) for depth in depths]
 
 
-def _level_name(table: str, dimensions: tuple[str, ...]) -> str:
-    return f"{table}({', '.join(dimensions)})"
+def _family(table: TableFacts) -> str:
+    return "" if table.measure == PEOPLE else table.name
+
+
+def _name_of(level: LevelFacts) -> str:
+    return _level_name(level.table, level.dimensions, _measured(level))
+
+
+def _measured(level: LevelFacts) -> Measured:
+    return Measured(level.quantity, level.limit, level.scope)
+
+
+def _level_name(table: str, dimensions: tuple[str, ...], measured: Measured) -> str:
+    counted = "" if measured.quantity == PEOPLE else f" of {measured.quantity}, {measured.limit} {measured.scope}"
+    return f"{table}({', '.join(dimensions)}){counted}"
+
+
+def _is_crossed(header: ReleaseHeader, table: TableFacts, total: MeasureFacts) -> bool:
+    """Whether levels that count the same are linked other than by drilling down, one of them below this table's first.
+
+    Least squares then solves some of them together (``pipeline.privacy.least_squares``).
+    """
+    wanted = (_family(table), Measured(total.quantity, total.limit, total.scope))
+    levels = [level.dimensions for level in header.levels if (level.table, _measured(level)) == wanted]
+    crossing = {
+        names[0] for one, other in itertools.combinations(levels, 2) if _cross(one, other) for names in (one, other)
+    }
+    return table.dimensions[0] in crossing
+
+
+def _cross(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
+    return bool(set(one[shared:]) & set(other[shared:]))
 
 
 def _levels(header: ReleaseHeader) -> pd.DataFrame:
     # one row a level
-    deepest = {_family_level(table, len(table.dimensions)) for table in header.tables}
-    return pd.DataFrame(
-        [
-            {
-                "level": _level_name(level.table, level.dimensions),
-                "max_groups": level.max_groups,
-                "mechanism": level.mechanism,
-                "epsilon": level.epsilon,
-                "delta": f"{level.delta_selection}+{level.delta_remainder}",
-                "delta_selection": level.delta_selection,
-                "scale": level.scale,
-                "noise_sd": level.noise_sd,
-                "threshold": level.threshold,
-                "k": header.k,
-                # In groups that no table divides further a person counts once; in those above, once for each below.
-                "contribution": 1 if _level_name(level.table, level.dimensions) in deepest else level.max_groups,
-            }
-            for level in header.levels
-        ]
-    )
+    deepest = {_wanted(table, total)[-1] for table in header.tables for total in _totals(table)}
+    return pd.DataFrame([_level_row(header, level, _name_of(level) in deepest) for level in header.levels])
+
+
+def _level_row(header: ReleaseHeader, level: LevelFacts, deepest: bool) -> dict[str, Any]:
+    declared = level.model_dump(mode="json", exclude={"table", "dimensions", "quantity"})
+    measured, groups = _measured(level), level.max_groups
+    # In levels over people nobody is in two groups, so that a person changes a parent as much as its child.
+    alone = deepest or groups == 1
+    most = measured.largest(groups, deepest=alone)
+    return declared | {
+        "level": _name_of(level),
+        "people": level.quantity == PEOPLE,
+        "delta": f"{level.delta_selection}+{level.delta_remainder}",
+        "k": header.k,
+        "l1": measured.l1(groups),
+        "most": most,
+        # All of a person may fall into one count, or else is spread over so many.
+        "at_once": measured.l1(groups) // most,
+    }
 
 
 def _level_parameters(header: ReleaseHeader) -> Parameters:
-    wanted = {_family_level(table, depth) for table in header.tables for depth in range(len(table.dimensions) + 1)}
-    return {"levels": sorted(wanted), "epsilon": header.epsilon, "delta": header.delta}
+    wanted = {name for table in header.tables for total in _totals(table) for name in _wanted(table, total)}
+    return {
+        "levels": sorted(wanted),
+        "epsilon": header.epsilon,
+        "delta": header.delta,
+        "delta_noise": header.delta_noise,
+        "mechanisms": [header.noise],
+    }
 
 
 def _groups(release: PrivateRelease) -> pd.DataFrame:
@@ -132,12 +214,23 @@ def _rows_of(table: TableFacts, frame: pd.DataFrame) -> pd.DataFrame:
     keys = {name: frame[name].astype(object) for name in table.dimensions if name in frame}
     steps = {name: (f"{name}=" + key + _STEP).where(key.ne(TOTAL_KEY), "") for name, key in keys.items()}
     nowhere = pd.Series("", index=frame.index, dtype=object)
+    measure = frame.get("measure", nowhere)
+    numbers = {name: frame[name].astype("Float64") for name in ("value", "value_lo", "value_hi") if name in frame}
     return frame[[name for name in ROW_COLUMNS if name in frame]].assign(
+        **numbers,
         table=table.name,
-        family="people" if table.measure == "people" else table.name,
+        family=measure.map(dict(_families(table))),
         path=sum(steps.values(), nowhere),
         members=sum((steps[name] for name in sorted(steps)), nowhere),
     )
+
+
+def _families(table: TableFacts) -> Iterator[tuple[str, str]]:
+    """Of each measure, what it counts: the same in tables that share its levels, whatever it is called there."""
+    counted = {total.name: _wanted(table, total)[0] for total in _totals(table)}
+    yield from counted.items()
+    for mean in _means(table):
+        yield mean.name, f"{counted.get(mean.numerator)} / {counted.get(mean.denominator)}"
 
 
 def _entitlements(header: ReleaseHeader) -> pd.DataFrame:

@@ -1,12 +1,12 @@
 """Checks de-identified staging before anything is counted from it.
 
 Staging never leaves the engine: DuckDB finds the names of columns, the distinct values of each generalised column, and
-facts that hold or do not. Of these, verdicts alone are kept.
+facts that hold or do not; amounts never leave it at all. Of these, verdicts alone are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,16 +17,17 @@ import pandas as pd
 from pipeline.deidentify.pseudonyms import PSEUDONYM_DIGITS
 from pipeline.deidentify.staging import CHECKS, EVENTS, MANIFEST, PERSONS, SourceCounts, Staging
 from pipeline.errors import StagingError
-from pipeline.site import SiteFile
+from pipeline.site import LARGEST_AMOUNT, SiteFile
 from pipeline.validation.runs import Subject, run
-from pipeline.validation.suites import load_suite
+from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
+from pipeline.vocabulary import EVENTS as COUNTED
 from pipeline.vocabulary import Dimension, Population
 from pipeline.workspace import Workspace
 
 _PERSON: Final = "person"
 _STAGING: Final = "staging"  # subject of the verdicts
-# Of each column, more distinct values than this are not read: most of them are not on a closed list then.
+# Of a closed dimension, more distinct values than this are not read: most of them are not on its list then.
 _MOST_VALUES: Final = 10_000
 
 _Dimensions = Mapping[str, Dimension]
@@ -49,15 +50,16 @@ def check_staging(workspace: Workspace, site: SiteFile, staging: Staging) -> Ver
     """
     dimensions = site.dimensions(staging.population)
     files = _files(staging, dimensions)
+    # columns of events that hold a number
+    amounts = [f"{staging.events.stem}.{name}" for name in site.quantities(staging.population) if name != COUNTED]
     with _engine() as engine:
-        columns = _columns(engine, files)
-        values = _values(engine, files, columns)
-        facts = _facts(engine, staging, files, columns)
-    declared = [f"{path.stem}.{name}" for path, held in files.items() for name in (_PERSON, *held)]
-    lists = [{"column": one.name, "title": one.title, "keys": list(one.keys)} for one in dimensions.values()]
+        columns = _columns(engine, files, amounts)
+        values = _values(engine, files, columns["column"])
+        facts = _facts(engine, staging, files, amounts, columns["column"])
+    texts = [f"{path.stem}.{name}" for path, held in files.items() for name in (_PERSON, *held)]
     subjects = [
-        Subject("columns", "columns", _STAGING, columns, {"columns": declared}),
-        Subject("values", "values", _STAGING, values, {"dimensions": lists}),
+        Subject("columns", "columns", _STAGING, columns, {"columns": texts + amounts}),
+        Subject("values", "values", _STAGING, values, _lists(dimensions)),
         Subject("facts", "facts", _STAGING, facts, {}),
     ]
     run_name = f"{staging.population}.{staging.period}"
@@ -73,6 +75,19 @@ def _files(staging: Staging, dimensions: _Dimensions) -> Mapping[Path, _Dimensio
     return {staging.persons: people} | ({staging.events: orders} if orders else {})
 
 
+def _lists(dimensions: _Dimensions) -> Parameters:
+    """Parameters of the suite: all dimensions, those of closed lists, and those whose values are as they were found."""
+
+    def listed(chosen: Iterable[Dimension]) -> list[Parameters]:
+        return [{"column": one.name, "title": one.title, "keys": list(one.keys)} for one in chosen]
+
+    return {
+        "dimensions": listed(dimensions.values()),
+        "closed_dimensions": listed(one for one in dimensions.values() if not one.is_open),
+        "open_dimensions": listed(one for one in dimensions.values() if one.is_open),
+    }
+
+
 @contextmanager
 def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
     """An engine in memory that spills nothing; what it says about a file that it cannot read may quote the file."""
@@ -85,41 +100,49 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
             ) from None
 
 
-def _columns(engine: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> pd.DataFrame:
-    # one row a column of a file: ``events.country``, VARCHAR
-    rows = [
+def _columns(engine: duckdb.DuckDBPyConnection, files: Iterable[Path], amounts: Collection[str]) -> pd.DataFrame:
+    # one row a column of a file: ``events.country``, its type as one of text or, of amounts, as one of a number
+    described = [
         (f"{path.stem}.{name}", kind)
         for path in files
         for name, kind, *_ in engine.execute("DESCRIBE FROM read_parquet(?)", [str(path)]).fetchall()
     ]
-    return pd.DataFrame(rows, columns=["column", "type"], dtype="string")
+    rows = [(name, None, kind) if name in amounts else (name, kind, None) for name, kind in described]
+    return pd.DataFrame(rows, columns=["column", "type", "amount_type"], dtype="string")
 
 
 def _values(
-    engine: duckdb.DuckDBPyConnection, files: Mapping[Path, _Dimensions], columns: pd.DataFrame
+    engine: duckdb.DuckDBPyConnection, files: Mapping[Path, _Dimensions], present: Iterable[str]
 ) -> pd.DataFrame:
     # one column a dimension: its distinct values, a missing one as '', then missing up to the longest column
-    present = set(columns["column"])
+    there = set(present)
     found = {
-        name: _distinct(engine, path, name) if f"{path.stem}.{name}" in present else []
+        name: _distinct(engine, path, dimension) if f"{path.stem}.{name}" in there else []
         for path, held in files.items()
-        for name in held
+        for name, dimension in held.items()
     }
     return pd.DataFrame({name: pd.Series(values, dtype="string") for name, values in found.items()})
 
 
-def _distinct(engine: duckdb.DuckDBPyConnection, path: Path, name: str) -> list[str]:
-    query = f"SELECT DISTINCT coalesce(\"{name}\"::VARCHAR, '') FROM read_parquet(?) LIMIT {_MOST_VALUES}"
-    return [value for (value,) in engine.execute(query, [str(path)]).fetchall()]
+def _distinct(engine: duckdb.DuckDBPyConnection, path: Path, dimension: Dimension) -> list[str]:
+    query = f"SELECT DISTINCT coalesce(\"{dimension.name}\"::VARCHAR, '') FROM read_parquet(?)"
+    # An open dimension may have any number of values that are as they should be.
+    most = "" if dimension.is_open else f" LIMIT {_MOST_VALUES}"
+    return [value for (value,) in engine.execute(query + most, [str(path)]).fetchall()]
 
 
 def _facts(
-    engine: duckdb.DuckDBPyConnection, staging: Staging, files: Iterable[Path], columns: pd.DataFrame
+    engine: duckdb.DuckDBPyConnection,
+    staging: Staging,
+    files: Iterable[Path],
+    amounts: Iterable[str],
+    present: Iterable[str],
 ) -> pd.DataFrame:
     # one row; every column true or false
+    there = set(present)
     sources = staging.manifest.sources
     used = {path: sources[name].used for path in files if (name := _SOURCES[staging.population, path.name]) in sources}
-    named = all(f"{path.stem}.{_PERSON}" in set(columns["column"]) for path in files)
+    named = all(f"{path.stem}.{_PERSON}" in there for path in files)
     facts = {
         "somebody_is_there": _ask(engine, "count(*) > 0", next(iter(files))),
         "people_are_pseudonyms": named and all(_ask(engine, _ALL_PSEUDONYMS, path) for path in files),
@@ -131,6 +154,9 @@ def _facts(
     }
     if staging.population is Population.CUSTOMERS:
         facts["people_stand_once"] = named and _ask(engine, "count(*) = count(DISTINCT person)", staging.persons)
+        facts["amounts_are_as_declared"] = all(
+            name in there and _ask(engine, _all_in_bounds(name.rpartition(".")[2]), staging.events) for name in amounts
+        )
     return pd.DataFrame([facts])
 
 
@@ -144,6 +170,11 @@ _KEPT: Final = {MANIFEST, CHECKS, f".{CHECKS}"}
 _ALL_PSEUDONYMS: Final = (
     f"coalesce(bool_and(coalesce(regexp_full_match(person::VARCHAR, '[0-9a-f]{{{PSEUDONYM_DIGITS}}}'), false)), true)"
 )
+
+
+def _all_in_bounds(column: str) -> str:
+    value = f'try_cast("{column}" AS BIGINT)'  # of another type it fails by its type
+    return f"coalesce(bool_and(coalesce({value} BETWEEN -{LARGEST_AMOUNT} AND {LARGEST_AMOUNT}, false)), true)"
 
 
 def _adds_up(source: SourceCounts) -> bool:

@@ -15,6 +15,7 @@ from pipeline import flow
 from pipeline.cli import main
 from pipeline.privacy.ledger import Ledger
 from pipeline.sample import write_sample
+from pipeline.spec import ReleaseKey
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
 
 RELEASES = Path(__file__).parents[2] / "dags" / "releases"
@@ -155,7 +156,7 @@ def test_a_room_that_cannot_be_written(home: Path, room: str, exit_code: int) ->
 
 def test_output_that_cannot_be_written_keeps_the_release_and_publishes_later(home: Path) -> None:
     assert demographics(home, "run", "weekly_audience", "--period", "2026-W41").exit_code == 0
-    flow.approve("weekly_audience", "2026-W41", "ana", "fine")
+    flow.approve(ReleaseKey("weekly_audience", "2026-W41"), "ana", "fine")
     (home / "published").write_text("in the way", "utf-8")
     refused = demographics(home, "publish", "weekly_audience", "--period", "2026-W41")
     assert (refused.exit_code, "Stopped." in refused.stderr) == (10, True), refused.stderr
@@ -182,4 +183,4 @@ def assert_refused(home: Path, result: Result, exit_code: int, message: str) -> 
     assert "Traceback" not in result.output + result.stderr
     workspace = Workspace(home)
     assert not workspace.published.exists()
-    assert not workspace.ledger.exists() or Ledger.open(workspace.ledger).entries() == ()
+    assert Ledger.open(workspace.ledger).entries() == ()

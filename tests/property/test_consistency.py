@@ -1,31 +1,34 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.privacy.budget import Delta, Epsilon, K
-from pipeline.privacy.consistency import NoisyLevel, apportion, settle
-from pipeline.privacy.levels import Level, LevelKey
+from pipeline.privacy.budget import K
+from pipeline.privacy.consistency import follow, settle
+from pipeline.privacy.whole_numbers import apportion
+from tests.counts import settled
 
-LEVELS = [
-    Level(LevelKey("", names, 1), 1, Epsilon.of(1), Delta.of("1e-8"), Delta.of("1e-8"), Epsilon.of(1))
-    for names in ((), ("country",))
-]
 counts = st.dictionaries(st.sampled_from("abcdefgh").map(lambda key: (key,)), st.integers(50, 5000), max_size=8)
 
 
-@given(counts, st.integers(50, 30_000), st.booleans(), st.integers(1, 8))
+@given(counts, st.integers(50, 30_000), st.booleans(), st.integers(1, 8), st.booleans())
 def test_parts_add_up_to_the_total_and_nothing_reads_as_fewer_than_k(
-    released: dict[tuple[str, ...], int], total: int, exposed: bool, keys: int
+    released: dict[tuple[str, ...], int], total: int, exposed: bool, keys: int, private: bool
 ) -> None:
     listed = [(key,) for key in "abcdefgh"[:keys]]
-    parent = NoisyLevel(LEVELS[0], {(): total}, frozenset())
-    child = NoisyLevel(LEVELS[1], released, frozenset([()]) if exposed else frozenset())
-    family = settle(parent, child, (), total, listed, K(50))
+    released = {key: count for key, count in released.items() if key in listed}
+    lists = {"country": None if private else tuple("abcdefgh"[:keys])}
+    levels = settled({(): {(): total}, ("country",): released}, exposed, lists, K(50))
+    value = levels[()].displayed(())
+    family = settle(levels[()], levels[("country",)], (), value, None if private else listed, K(50))
     shown = [*family.values.values(), *([] if family.remainder is None else [family.remainder])]
-    assert sum(shown) == total
+    assert sum(shown) == value
     assert all(isinstance(count, int) and count >= 50 for count in shown)
-    assert set(family.values) | family.folded <= set(listed) & set(released)
-    if exposed and family.remainder is not None and set(released) & set(listed):
+    assert set(family.values) | family.folded <= set(released)
+    if exposed and family.remainder is not None and released:
         assert family.folded
+    following = follow(levels[("country",)], family, 7, 3.5, ("rest",))
+    assert sum(following.values()) == (7 if following else 0)
+    assert set(following) == {*family.values, *([] if family.remainder is None else [("rest",)])}
+    assert min(following.values(), default=0) >= 0
 
 
 @given(

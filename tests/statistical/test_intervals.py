@@ -1,72 +1,185 @@
 """Measured coverage of the 95 % intervals, over many draws of one population.
 
-Noise on whole numbers cannot cover exactly 95 %: the smallest whole half-width that covers at least 95 % is used, so
-what it covers is known exactly from the distribution, and that is what is measured here.
+Noise on whole numbers cannot cover exactly 95 %: the smallest whole half-width that covers at least 95 % is used, which
+is up to 97 % where the noise is of a few units only; here it is wider. Where least squares mixes the noises of several
+counts the interval is a little careful, up to 96.6 %.
 """
 
 from __future__ import annotations
+
+import functools
+import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.people.groups import BoundedGroups
-from pipeline.privacy.levels import LevelKey, share_out
+from pipeline.release.artefact import LevelFacts
 from pipeline.release.draw import draw_release
-from pipeline.site import SiteFile
-from pipeline.spec import ReleaseSpecification, bind
-from pipeline.vocabulary import COUNTRIES, REMAINDER_KEY, TOTAL_KEY, Population
-from tests.builders import WEEK, site_document, specification_document
+from pipeline.spec import BoundSpecification
+from pipeline.vocabulary import BROWSERS, COUNTRIES, OPERATING_SYSTEMS, REMAINDER_KEY, TOTAL_KEY
+from tests.counts import bound_tables, groups_of
 
-DRAWS = 500
-TABLE = {"name": "by_country", "title": "By country", "dimensions": ["country"]}
-BOUND = bind(
-    ReleaseSpecification.model_validate(specification_document(tables=[TABLE], audiences={"partner": ["by_country"]})),
-    SiteFile.model_validate(site_document()),
-)
-TOTAL, COUNTRY = LevelKey("", (), 1), LevelKey("", ("country",), 1)
+NOISES = ("discrete Laplace", "discrete Gaussian")
+REQUESTS = {"kind": "events", "name": "requests", "title": "Requests", "max_per_group": 5}
+MEAN = {"kind": "mean", "name": "each", "title": "Requests a visitor", "of": "requests", "per": "people"}
 # Forty groups well over the threshold, some around it, some under k.
-SIZES = [*range(200, 4200, 100), *range(60, 80, 2), *range(5, 50, 5)]
+SIZES = [*range(400, 4400, 100), *range(100, 300, 3), *range(5, 50, 5)]
 
 
-@pytest.fixture(scope="module")
-def rows() -> pd.DataFrame:
-    """One row a drawn row with a value: country, kind, value_lo, value_hi, truth."""
-    people = pd.DataFrame({"country": COUNTRIES[: len(SIZES)], "people": SIZES, "contributions": SIZES})
-    total = pd.DataFrame({"people": [sum(SIZES)], "contributions": [sum(SIZES)]})
-    groups = BoundedGroups(Population.VISITORS, WEEK, {TOTAL: total, COUNTRY: people})
-    truth = {**dict(zip(people["country"], SIZES, strict=True)), TOTAL_KEY: sum(SIZES)}
-    drawn = []
-    for _ in range(DRAWS):
-        table = draw_release(BOUND, groups).tables["by_country"].dropna(subset="value")
-        listed = table.loc[table["kind"] == "group", "country"]
-        rest = sum(SIZES) - sum(truth[country] for country in listed)
-        drawn.append(table.assign(truth=table["country"].map({**truth, REMAINDER_KEY: rest})))
-    return pd.concat(drawn, ignore_index=True)
+def by_country(noise: str) -> tuple[BoundSpecification, pd.DataFrame]:
+    """One table with withheld groups, so that every estimate is the count as it was drawn."""
+    table = {"name": "t", "title": "T", "dimensions": ["country"], "measures": [REQUESTS, MEAN]}
+    people = pd.DataFrame({"country": COUNTRIES[: len(SIZES)], "people": SIZES, "events": [3 * size for size in SIZES]})
+    return bound_tables(table, epsilon=0.3, noise=noise), people
+
+
+def complete(noise: str) -> tuple[BoundSpecification, pd.DataFrame]:
+    """Two tables that are complete and cross, so that every estimate is made of many counts."""
+    tables = (
+        {"name": "one", "title": "One", "dimensions": ["operating_system"]},
+        {"name": "t", "title": "T", "dimensions": ["browser", "operating_system"]},
+    )
+    cells = itertools.product(BROWSERS, OPERATING_SYSTEMS)
+    rows = [(browser, system, 700 + 10 * number) for number, (browser, system) in enumerate(cells)]
+    return bound_tables(*tables, epsilon=0.3, noise=noise), pd.DataFrame(
+        rows, columns=["browser", "operating_system", "people"]
+    )
+
+
+def drawn(bound: BoundSpecification, people: pd.DataFrame, table: str, draws: int) -> pd.DataFrame:
+    """One row a drawn row with a value: as in the table, with ``truth``."""
+    groups = groups_of(bound, people)
+    frames = [draw_release(bound, groups).tables[table].dropna(subset="value") for _ in range(draws)]
+    return pd.concat([frame.assign(truth=truths(frame, people, groups)) for frame in frames], ignore_index=True)
+
+
+def truths(frame: pd.DataFrame, people: pd.DataFrame, groups: BoundedGroups) -> list[float]:
+    """What each row would say without noise."""
+    names = [name for name in frame.columns if name in ("country", "browser", "operating_system")]
+    cells = _sums(people, tuple(names))
+    listed = {tuple(row) for row in frame.loc[frame["kind"] == "group", names].itertuples(index=False)}
+    found = []
+    for row in frame.itertuples(index=False):
+        key = tuple(getattr(row, name) for name in names)
+        count, events = _spoken_of(key, cells, listed)
+        found.append({"people": count, "requests": events, "each": events / count}[str(row.measure)])
+    return found
+
+
+def _sums(people: pd.DataFrame, names: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
+    events = people["events"] if "events" in people else people["people"]
+    return {
+        tuple(row[: len(names)]): (int(row[-2]), int(row[-1]))
+        for row in people.assign(events=events)[[*names, "people", "events"]].itertuples(index=False)
+    }
+
+
+def _spoken_of(
+    key: tuple[str, ...], cells: dict[tuple[str, ...], tuple[int, int]], listed: set[tuple[str, ...]]
+) -> tuple[int, int]:
+    def within(cell: tuple[str, ...]) -> bool:
+        for depth, part in enumerate(key):
+            if part == REMAINDER_KEY:
+                rest = (TOTAL_KEY,) * (len(key) - depth - 1)
+                return (*cell[: depth + 1], *rest) not in listed
+            if part not in (TOTAL_KEY, cell[depth]):
+                return False
+        return True
+
+    chosen = [amounts for cell, amounts in cells.items() if within(cell)]
+    return sum(people for people, _ in chosen), sum(events for _, events in chosen)
 
 
 def covered(rows: pd.DataFrame) -> float:
     return float(((rows["value_lo"] <= rows["truth"]) & (rows["truth"] <= rows["value_hi"])).mean())
 
 
-def test_intervals_of_groups_cover_what_they_say_over_20_000_cells(rows: pd.DataFrame) -> None:
-    cells = rows[(rows["kind"] == "group") & (rows["truth"] >= 200)]
-    noise = next(level.noise for level in share_out(BOUND) if level.key == COUNTRY)
-    expected = 1 - 2 * noise.upper_tail(noise.half_width() + 1)
-    assert len(cells) >= 19_900
-    assert 0.95 <= expected < 0.97
-    assert covered(cells) == pytest.approx(expected, abs=0.01)
+@functools.cache
+def country_rows(noise: str) -> pd.DataFrame:
+    return drawn(*by_country(noise), "t", draws=300)
+
+
+@functools.cache
+def complete_rows(noise: str) -> pd.DataFrame:
+    return drawn(*complete(noise), "t", draws=160)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_intervals_of_groups_cover_what_they_say_over_20_000_cells(noise: str) -> None:
+    rows = country_rows(noise)
+    cells = rows[(rows["kind"] == "group") & (rows["truth"] >= 400) & (rows["measure"] != "each")]
+    assert len(cells) >= 20_000
+    assert covered(cells) == pytest.approx(0.953, abs=0.007)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_intervals_of_least_squares_estimates_cover_what_they_say(noise: str) -> None:
+    rows = complete_rows(noise)
+    cells = rows[rows["kind"] == "group"]
+    assert len(cells) >= 10_000
+    assert covered(cells) == pytest.approx(0.955, abs=0.01)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_least_squares_estimates_have_the_standard_deviation_they_say(noise: str) -> None:
+    rows = complete_rows(noise)
+    standard = (rows["estimate"] - rows["truth"]) / rows["noise_sd"]
+    assert float(standard.mean()) == pytest.approx(0, abs=0.05)
+    assert float(standard.std()) == pytest.approx(1, abs=0.04)
 
 
 @pytest.mark.parametrize("kind", ["total", "remainder"])
-def test_intervals_of_totals_and_remainders_cover_95_percent(rows: pd.DataFrame, kind: str) -> None:
-    cells = rows[rows["kind"] == kind]
-    assert len(cells) == DRAWS
-    assert covered(cells) > 0.9
+@pytest.mark.parametrize("noise", NOISES)
+def test_intervals_of_totals_and_remainders_cover_95_percent(noise: str, kind: str) -> None:
+    rows = country_rows(noise)
+    cells = rows[(rows["kind"] == kind) & (rows["measure"] != "each")]
+    assert len(cells) == 600
+    assert covered(cells) > 0.92
 
 
-def test_around_the_threshold_selection_lifts_what_is_released(rows: pd.DataFrame) -> None:
-    """Given that a group just passed, its count is biased upwards: the intervals are right for all groups together."""
-    near = rows[(rows["kind"] == "group") & (rows["truth"] < 80)]
-    assert len(near) > 50
-    assert float(np.mean(near["value"].astype(float) - near["truth"])) > 0
+@pytest.mark.parametrize("noise", NOISES)
+def test_intervals_of_means_hold_their_mean_at_least_as_often_as_they_say(noise: str) -> None:
+    rows = country_rows(noise)
+    cells = rows[(rows["measure"] == "each") & (rows["truth"] > 0) & (rows["kind"] == "group")]
+    assert covered(cells) >= 0.95
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_what_selection_lifts_is_marked(noise: str) -> None:
+    """Given that a group just passed, its count is biased upwards: what is so biased is marked, all else covers."""
+    rows = country_rows(noise)
+    people = rows[(rows["kind"] == "group") & (rows["measure"] == "people")]
+    least = next(fact.threshold for fact in facts(noise) if fact.dimensions and fact.quantity == "people")
+    lifted = people[people["truth"] < least]
+    assert len(lifted) > 100
+    assert float(np.mean(lifted["value"].astype(float) - lifted["truth"])) > 1
+    # Beyond the threshold noise forgets where it came from: 5 % of it lies beyond a half width of 95 %.
+    assert float((lifted["obs_status"] == "U").mean()) > 0.93
+    assert covered(people[people["obs_status"] == "A"]) > 0.94
+
+
+def facts(noise: str) -> tuple[LevelFacts, ...]:
+    bound, people = by_country(noise)
+    return draw_release(bound, groups_of(bound, people)).header.levels
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_coverage_given_release_is_reported(noise: str) -> None:
+    """Prints what docs/privacy-promise.md tells: ``make test TESTS="tests/statistical/test_intervals.py -rP"``."""
+    rows = country_rows(noise)
+    people = rows[(rows["kind"] == "group") & (rows["measure"] == "people")]
+    level = next(fact for fact in facts(noise) if fact.dimensions and fact.quantity == "people")
+    away = (people["truth"] - level.threshold) / level.noise_sd
+    print(f"{noise}: groups that passed, by how many standard deviations the truth lies from the threshold")
+    for low, high in itertools.pairwise((-np.inf, 0, 1, 2, 3, np.inf)):
+        band = people[(low <= away) & (away < high)]
+        bias = float((band["estimate"] - band["truth"]).mean()) / level.noise_sd
+        marked = float((band["obs_status"] == "U").mean())
+        told = f"covered {covered(band):.3f} bias {bias:+.2f} sd, marked {marked:.2f}"
+        print(f"  {low:4} to {high:4}: {len(band):6,} {told}")
+    for status in ("U", "A"):
+        band = people[people["obs_status"] == status]
+        print(f"  marked {status}: {len(band):6,} covered {covered(band):.3f}")
+    assert covered(people[away >= 3]) == pytest.approx(0.953, abs=0.01)

@@ -48,6 +48,18 @@ def test_its_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
     assert load_specification(path).sha256 == first
 
 
+def requests(**bounds: float) -> dict[str, Any]:
+    return {"kind": "events", "name": "requests", "title": "Requests", **bounds}
+
+
+def mean(of: str, per: str) -> dict[str, str]:
+    return {"kind": "mean", "name": "each", "title": "Each", "of": of, "per": per}
+
+
+SUM = {"kind": "sum", "name": "bytes", "title": "Bytes", "of": "bytes", "max_per_group": 1}
+PRIVATE = table(private_keys=["country"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -70,6 +82,16 @@ def test_its_digest_does_not_depend_on_layout(tmp_path: Path) -> None:
         ({"tables": table(dimensions=["section"], max_groups=0)}, r"max_groups.*greater than or equal to 1"),
         ({"tables": table(dimensions=["section"], max_groups=-1)}, r"max_groups.*greater than or equal to 1"),
         ({"colour": "blue"}, "colour"),
+        ({"privacy": {"epsilon": 1, "delta": 0, "k": 50}, "tables": PRIVATE}, "delta must lie strictly"),
+        ({"privacy": {"epsilon": 1, "delta": 1e-7, "k": 50, "noise": "Gauss"}}, "privacy.noise"),
+        ({"tables": table(measures=[requests()])}, "must have max_per_group or max_in_all"),
+        ({"tables": table(measures=[requests(max_per_group=1, max_in_all=1)])}, "and not both"),
+        ({"tables": table(measures=[requests(max_per_group=0)])}, r"max_per_group.*greater than or equal to 1"),
+        ({"tables": table(measures=[requests(max_in_all=-5)])}, r"max_in_all.*greater than or equal to 1"),
+        ({"tables": table(measures=[requests(max_per_group=10**9 + 1)])}, r"max_per_group.*less than or equal to 10+"),
+        ({"tables": table(measures=[requests(max_per_group=float("nan"))])}, "max_per_group"),
+        ({"tables": table(weight=0)}, r"weight.*greater than 0"),
+        ({"tables": table(weight=float("nan"))}, "weight"),
     ],
 )
 def test_each_broken_rule_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -87,6 +109,14 @@ def test_each_broken_rule_is_named(tmp_path: Path, changes: dict[str, Any], mess
         ({"privacy": {"epsilon": 31, "delta": 1e-7, "k": 50}}, "yearly cap for visitors"),
         ({"privacy": {"epsilon": 1, "delta": 1e-4, "k": 50}}, "yearly cap for visitors"),
         ({"population": "customers"}, "must declare customers"),
+        ({"tables": table(private_keys=["browser"])}, "private_keys must name dimensions of the table"),
+        ({"tables": [*PRIVATE, *table(name="open")]}, "table open: keys that are private in one table"),
+        ({"tables": table(measures=[SUM])}, "quantity that the site offers, got bytes. Use some of: events"),
+        ({"tables": table(measures=[{**SUM, "of": "events"}])}, "quantity that the site offers, got events"),
+        ({"tables": table(measures=[{**SUM, "name": "people", "of": "events"}])}, "names of measures must differ"),
+        ({"tables": table(measures=[mean("requests", "people")])}, "a mean must be of events or a sum"),
+        ({"tables": table(measures=[requests(max_in_all=1), mean("people", "requests")])}, "got people per requests"),
+        ({"tables": table(measures=[requests(max_per_group=1), mean("requests", "requests")])}, "a mean must be"),
         (
             {"tables": [*table(dimensions=["country", "browser"]), TURNED]},
             "browser, country here and country, browser before",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,10 @@ def test_a_persons_approval_is_told_with_the_persons_name() -> None:
 
 def test_paths_are_never_broken_so_that_they_can_be_copied() -> None:
     assert str(RELEASE.bundles[Audience.PARTNER]) in told(width=40)
+
+
+def test_where_keys_are_private_no_number_of_others_is_told() -> None:
+    tables = (TableGroups("Visitors by site they came from", 40, None),)
+    output = told(releases=changed(tables=tables))
+    assert re.search(r"Visitors by site they came from +40$", output, re.MULTILINE)
+    assert "only those that were released are counted" in " ".join(output.split())

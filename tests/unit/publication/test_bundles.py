@@ -21,7 +21,7 @@ from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import Audience
 from pipeline.workspace import Workspace
-from tests.unit.publication.releases import approval_of, release_of, with_table
+from tests.unit.publication.releases import approval_of, private_release, release_of, with_table
 
 DESCRIPTIONS = {"README.md", "SHA256SUMS", "datapackage.json", "manifest.json", "manifest.json.minisig", "report.html"}
 
@@ -103,6 +103,46 @@ def test_the_readme_of_a_bundle_loads_as_it_says(published: Workspace, monkeypat
     assert found["groups"]["country"].tolist() == ["DE", "NA", "US"]
     assert found["shown"]["country"].tolist() == found["table"]["country"].tolist()
     assert found["shown"]["value"].sum() == found["table"]["value"].sum()
+
+
+def test_the_description_names_the_measures(published: Workspace) -> None:
+    package = json.loads((bundle_of(published, Audience.PARTNER) / "datapackage.json").read_bytes())
+    schemas = {one["name"]: one["schema"] for one in package["resources"] if "schema" in one}
+    fields = {field["name"]: field for field in schemas["sections"]["fields"]}
+    names = ["people in groups", "requests", "revenue", "revenue_each"]
+    assert fields["measure"]["constraints"]["enum"] == names
+    assert fields["measure"]["categories"][2] == {"value": "revenue", "label": "Revenue"}
+    assert "0.01 EUR" in fields["unit"]["constraints"]["enum"]
+    assert fields["obs_status"]["constraints"]["enum"] == ["A", "U", "Q"]
+    assert "U low reliability" in fields["obs_status"]["description"]
+    assert fields["value"]["type"] == "number"
+    assert schemas["sections"]["primaryKey"] == ["section", "measure"]
+    assert {field["name"]: field["type"] for field in schemas["countries"]["fields"]}["value"] == "integer"
+
+
+def test_private_keys_are_not_enumerated(workspace: Workspace, verdicts: Verdicts) -> None:
+    release = private_release()
+    publish_release(workspace, release, verdicts, approval_of(release, verdicts))
+    folder = bundle_of(workspace, Audience.ADVERTISER)
+    package = json.loads((folder / "datapackage.json").read_bytes())
+    fields = {field["name"]: field for field in package["resources"][0]["schema"]["fields"]}
+    assert fields["section"]["constraints"] == {"required": True}
+    assert "no public list" in fields["section"]["description"]
+    assert frictionless.Package(str(folder / "datapackage.json")).validate().valid
+    assert "Of section there is no public list of keys" in (folder / "README.md").read_text("utf-8")
+
+
+def test_the_readme_explains_measures_and_marks_where_there_are_some(published: Workspace) -> None:
+    text = (bundle_of(published, Audience.ADVERTISER) / "README.md").read_text("utf-8")
+    plain = (bundle_of(published, Audience.AFFILIATE) / "README.md").read_text("utf-8")
+    assert "| `sections` | `revenue` | 0.01 EUR | Revenue | 300,000 in all groups together |" in text
+    assert "Revenue per request: `revenue` / `requests`" in text
+    assert "A mean is the quotient" in text
+    assert "A mean is the quotient" not in plain
+    assert "`revenue`" not in plain
+    for readme in (text, plain):
+        assert "**Less reliable** numbers have `obs_status` U" in readme
+        assert "least squares" in readme
 
 
 def test_the_same_release_has_the_same_bytes_anywhere(
@@ -210,6 +250,13 @@ def test_a_revision_stands_beside_what_it_replaces(
     assert manifest.identity.supersedes == "r1"
     assert tree(bundle_of(published, Audience.PARTNER)) == before
     assert [line.split(",")[-1].split(":")[0].strip() for line in changes[2:]] == ["r2", "r1"]
+
+
+def test_a_revision_of_what_was_never_published_replaces_nothing(workspace: Workspace, verdicts: Verdicts) -> None:
+    second = release_of(revision=2)
+    publish_release(workspace, second, verdicts, approval_of(second, verdicts))
+    manifest = Manifest.from_bytes((bundle_of(workspace, Audience.PARTNER, 2) / "manifest.json").read_bytes())
+    assert manifest.identity.supersedes is None
 
 
 def test_products_share_an_index(published: Workspace, verdicts: Verdicts) -> None:

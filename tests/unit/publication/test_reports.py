@@ -19,7 +19,7 @@ from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import Audience, Population
 from pipeline.workspace import Workspace
-from tests.unit.publication.releases import COUNTRY_COUNTS, frame_of, release_of, with_table
+from tests.unit.publication.releases import COUNTRY_COUNTS, frame_of, private_release, release_of, with_table
 
 Element = tuple[str, dict[str, str | None]]
 
@@ -87,8 +87,74 @@ def test_tables_and_charts_tell_what_they_are(page: Page) -> None:
     assert len(page.named("caption")) == len(page.named("table")) > 4
     assert all(attributes.get("scope") in {"col", "row"} for attributes in page.named("th"))
     charts = page.named("svg")
-    assert len(charts) == 3
+    assert len(charts) == 4  # of people in three tables, and of revenue in one
     assert all(chart["role"] == "img" and "95 % intervals" in (chart["aria-label"] or "") for chart in charts)
+
+
+def test_a_table_tells_each_measure_with_its_interval_in_one_row(page: Page, release: PrivateRelease) -> None:
+    text = re.sub(r"\s+", " ", page.text)
+    assert "Visitors in groups Requests Revenue (EUR) Revenue per request (EUR)" in text
+    assert "all 6,500 6,482 to 6,518 21,000 20,920 to 21,080 12,345.67 12,327.67 to 12,363.67 0.59" in text
+    assert text.count("docs 3,000 2,982 to 3,018 12,000") == 1
+    assert "Revenue: of one visitor at most 3,000.00 EUR in all groups together." in text
+    assert "Requests: of one visitor at most 20 requests in each group." in text
+
+
+def test_a_mean_that_cannot_be_told_says_so(release: PrivateRelease) -> None:
+    frame = release.tables["sections"].copy()
+    row = frame["section"].eq("docs") & frame["measure"].eq("revenue_each")
+    frame.loc[row, ["value", "value_lo", "value_hi", "estimate", "noise_sd"]] = pd.NA
+    frame.loc[row, ["obs_status", "conf_status"]] = ["Q", "C"]
+    text = words(with_table(release, "sections", frame))
+    assert re.search(r"docs 3,000 .{20,120}? not told =HYPERLINK", text)
+    assert "3 groups shown, 2 withheld" in text
+
+
+def test_less_reliable_numbers_are_marked_with_a_word_that_is_explained(page: Page, release: PrivateRelease) -> None:
+    text = re.sub(r"\s+", " ", page.text)
+    assert "all other rough 500" in text
+    assert "2 numbers of visitors are marked rough" in text
+    assert "rough 1,915" not in text
+    assert "Rough The noisy number lies close to the smallest that is shown." in text
+    assert "rough" in {attributes.get("id") for _, attributes in page.elements}
+    chart = draw_charts(whole(release))["sections"]
+    assert "1,000 (rough)<" in chart
+    assert "2,000<" in chart
+    assert "500 (464 to 536, rough)" in chart
+
+
+def test_a_sum_has_a_chart_of_its_own(charts: dict[str, str], page: Page) -> None:
+    assert set(charts) == {"countries", "systems", "sections", "sections/revenue"}
+    assert ">12,000<" in charts["sections/revenue"]  # in whole euros
+    assert "Sections of the site, Revenue (EUR)" in charts["sections/revenue"]
+    assert "Revenue (EUR). " in page.text
+
+
+def test_a_sum_of_nothing_but_zeros_can_be_drawn(release: PrivateRelease) -> None:
+    frame = release.tables["sections"].copy()
+    frame.loc[frame["measure"].eq("revenue"), ["value", "value_lo", "value_hi"]] = 0
+    drawn = draw_charts(whole(with_table(release, "sections", frame)), skip={"countries", "systems"})
+    places = re.findall(r'translate\(([\d.]+),[\d.]+\)"[^>]*>0</text>', drawn["sections/revenue"])
+    assert len(places) == 4
+    assert {float(place) for place in places} == {6.0}  # at the left end, a little off the line
+
+
+def test_private_keys_are_not_called_withheld() -> None:
+    text = words(private_release())
+    assert "3 groups shown. There is no public list of these keys" in text
+    assert "3 groups shown, 0 withheld" not in text
+
+
+def test_the_parameters_name_what_each_level_counts_and_what_the_noise_takes(release: PrivateRelease) -> None:
+    text = words(release)
+    assert "Revenue: of one visitor at most 3,000.00 EUR in all groups together discrete Laplace" in text
+    assert "Of δ, the noise takes" not in text
+    levels = tuple(
+        level.model_copy(update={"mechanism": "discrete Gaussian", "epsilon": ""}) for level in release.header.levels
+    )
+    gaussian = release_of(levels=levels, noise="discrete Gaussian", delta_noise="5e-08")
+    assert "Of δ, the noise takes 5e-08." in words(gaussian)
+    assert "Total People discrete Gaussian \u2013 1e-09" in words(gaussian)
 
 
 def test_a_chart_is_well_formed_and_carries_no_foreign_markup(charts: dict[str, str]) -> None:
@@ -153,7 +219,7 @@ def test_no_check_at_all_is_no_pass(release: PrivateRelease) -> None:
 def test_the_budget_is_shown_where_it_is_given(release: PrivateRelease) -> None:
     budget = BudgetFacts(Population.VISITORS, 10.0, 1e-6, 3.25, 6.75, "the year to 11 October 2026")
     assert "spent ε = 3.25 of 10 at δ = 1e-06; 6.75 is left" in words(release, budget=budget)
-    assert "is left" not in words(release)
+    assert "have spent" not in words(release)
 
 
 def test_a_long_table_shows_its_first_rows_and_folds_the_rest(release: PrivateRelease) -> None:
@@ -171,7 +237,7 @@ def test_a_table_of_which_nothing_can_be_shown_says_why(release: PrivateRelease)
     nothing = with_table(release, "countries", frame_of(withheld, ("country",), {0: 2.0, 1: 3.0}))
     text = words(nothing)
     assert "Every group of this table had too few visitors" in text
-    assert set(draw_charts(whole(nothing))) == {"systems", "sections"}
+    assert set(draw_charts(whole(nothing))) == {"systems", "sections", "sections/revenue"}
 
 
 def test_parts_follow_their_total_by_size_and_the_rest_comes_last(release: PrivateRelease) -> None:
@@ -198,8 +264,8 @@ def test_a_chart_of_parts_has_a_panel_for_each_of_the_largest_parents(release: P
 
 def test_long_labels_keep_their_own_bars(release: PrivateRelease) -> None:
     keys = ("a very long name of a section, one", "a very long name of a section, two")
-    frame = frame_of({("all",): 300, (keys[0],): 200, (keys[1],): 100}, ("section",), {0: 9.0, 1: 9.0})
-    chart = draw_charts(whole(with_table(release, "sections", frame)), skip={"countries", "systems"})["sections"]
+    frame = frame_of({("all",): 300, (keys[0],): 200, (keys[1],): 100}, ("country",), {0: 9.0, 1: 9.0})
+    chart = draw_charts(whole(with_table(release, "countries", frame)), skip={"sections", "systems"})["countries"]
     assert "a very long name of\u2026<" in chart
     assert "a very long name of\u2026 (2)<" in chart
 

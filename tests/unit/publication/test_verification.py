@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,9 +18,9 @@ from pipeline.publication.verify import verify_bundle
 from pipeline.publication.views import whole
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdicts
-from pipeline.vocabulary import Audience
+from pipeline.vocabulary import REMAINDER_KEY, Audience
 from pipeline.workspace import Workspace
-from tests.unit.publication.releases import approval_of, with_table
+from tests.unit.publication.releases import approval_of, private_release, with_table
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -151,7 +152,7 @@ def test_a_manifest_may_not_point_out_of_its_folder(published: Workspace, bundle
 
 def test_a_signed_csv_with_other_rows_is_found(published: Workspace, bundle: Path, release: PrivateRelease) -> None:
     frame = whole(release).tables["countries"].assign(estimate=7.5)
-    (bundle / "countries.csv").write_bytes(csv_bytes(frame, ("country",)))
+    (bundle / "countries.csv").write_bytes(csv_bytes(frame, release.header.tables[0]))
     reseal(published, bundle, NOW)
     with pytest.raises(VerificationError, match="same in Parquet and CSV"):
         verify_bundle(bundle)
@@ -175,10 +176,13 @@ def test_a_signed_description_that_is_wrong_is_found(published: Workspace, bundl
         verify_bundle(bundle)
 
 
-def _set(keys: tuple[str, ...], **values: str | float) -> Change:
+def _set(keys: tuple[str, ...], of: str = "people", /, **values: Any) -> Change:
+    """Change the row of one group, of people where no measure is named."""
+    named = ("people", "people in groups") if of == "people" else (of,)
+
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         changed = frame.copy()
-        chosen = (changed.iloc[:, : len(keys)] == list(keys)).all(axis=1)
+        chosen = (changed.iloc[:, : len(keys)] == list(keys)).all(axis=1) & changed["measure"].isin(named)
         assert chosen.sum() == 1
         for name, value in values.items():
             changed.loc[chosen, name] = value
@@ -187,19 +191,49 @@ def _set(keys: tuple[str, ...], **values: str | float) -> Change:
     return change
 
 
+_ADD_UP = "groups and their remainder add up"
+_WITHHELD = {"value": pd.NA, "value_lo": pd.NA, "value_hi": pd.NA, "estimate": pd.NA, "noise_sd": pd.NA}
 WRONG: dict[str, tuple[str, Change, str]] = {
     "a count under k": ("countries", _set(("NA",), value=49, value_lo=40, value_hi=55), "below k = 50"),
-    "a total that is no sum": ("countries", _set(("all",), value=4211), "countries: groups and their remainder add up"),
-    "a subtotal that is no sum": ("systems", _set(("DE", "Windows"), value=1131), "systems: groups and their rem"),
+    "a total that is no sum": ("countries", _set(("all",), value=4211), f"countries: people: {_ADD_UP}"),
+    "a subtotal that is no sum": ("systems", _set(("DE", "Windows"), value=1131), f"systems: people: {_ADD_UP}"),
+    "revenue that is no sum": ("sections", _set(("docs",), "revenue", value=1), f"sections: revenue: {_ADD_UP}"),
+    "requests that are no sum": ("sections", _set(("docs",), "requests", value=1), f"sections: requests: {_ADD_UP}"),
+    "a mean that is no quotient": ("sections", _set(("all",), "revenue_each", value=58.0), "revenue_each: a mean is"),
     "a parent without children": (
         "systems",
         lambda frame: frame[(frame["country"] != "NA") | (frame["operating_system"] == "all")],
-        "systems: groups and their remainder",
+        f"systems: people: {_ADD_UP}",
     ),
     "an interval beside its count": ("sections", _set(("docs",), value_lo=3001), "intervals hold"),
-    "another noise than the level's": ("sections", _set(("docs",), noise_sd=8.5), "noise is that of the level"),
+    "an interval beside its mean": ("sections", _set(("all",), "revenue_each", value_hi=1.0), "intervals hold"),
+    "more noise than the level's": ("sections", _set(("docs",), noise_sd=9.1), "noise is no more"),
+    "more noise than the level's in a sum": (
+        "sections",
+        _set(("docs",), "revenue", noise_sd=901.0),
+        "noise is no more",
+    ),
+    "no noise": ("sections", _set(("docs",), noise_sd=0.0), "noise is no more"),
+    "a remainder noisier than its parts": ("systems", _set(("DE", "all other"), noise_sd=12.0), "noise is no more"),
     "a number on a withheld row": ("countries", _set(("AT",), estimate=12.0), "withheld rows carry no number"),
-    "a key that is on no list": ("sections", _set(("docs",), section="cellar"), "on its public list"),
+    "revenue below zero": ("sections", _set(("docs",), "revenue", value=-1, value_lo=-1), "none below zero"),
+    "doubt about revenue": ("sections", _set(("docs",), "revenue", obs_status="U"), "withheld rows carry no number"),
+    "revenue withheld alone": (
+        "sections",
+        _set(("docs",), "revenue", **_WITHHELD, obs_status="Q", conf_status="C"),
+        "withheld rows carry no number",
+    ),
+    "a listed group without its revenue": (
+        "sections",
+        lambda frame: frame[(frame["section"] != "docs") | (frame["measure"] != "revenue")],
+        "a shown group has each measure",
+    ),
+    "revenue of a withheld group": ("sections", _set(("-shop",), measure="revenue"), "a shown group has each measure"),
+    "a key that is on no list": (
+        "sections",
+        lambda frame: frame.assign(section=frame["section"].replace("docs", "cellar")),
+        "on its public list",
+    ),
     "a row twice": ("sections", lambda frame: pd.concat([frame, frame.iloc[-3:-2]]), "none is there twice"),
     "a total marked as a group": ("countries", _set(("all",), kind="group"), "rows are of this release"),
     "two readings of one group": ("systems", _set(("DE", "all"), value_hi=1999), "reads the same in each"),
@@ -217,3 +251,47 @@ def test_a_signed_release_that_does_not_agree_with_itself_is_found(
     publish_release(workspace, wrong, verdicts, approval_of(wrong, verdicts))
     with pytest.raises(VerificationError, match=message):
         verify_bundle(workspace.bundle(Audience.PARTNER, "audience_weekly", "2026-W41", 1))
+
+
+def test_a_remainder_of_folded_groups_alone_may_be_as_noisy_as_these_together(
+    workspace: Workspace, release: PrivateRelease, verdicts: Verdicts
+) -> None:
+    """Where every group was released, what is left is the folded ones; where one was not, it is what they leave."""
+    for number, (mark, accepted) in enumerate({"D": True, "C": False}.items(), start=1):
+        frame = release.tables["sections"].copy()
+        frame.loc[frame["section"].isin(["-shop", "other"]), "conf_status"] = ["D", mark]
+        people = frame["measure"].eq("people in groups")
+        listed = people & frame["value"].notna()
+        frame.loc[listed, "noise_sd"] = 1.0
+        frame.loc[listed & frame["section"].eq(REMAINDER_KEY), "noise_sd"] = 8.5
+        header = release.header.model_copy(update={"audiences": {Audience.PARTNER: ("sections",)}, "revision": number})
+        changed = with_table(PrivateRelease(header, release.tables), "sections", frame)
+        publish_release(workspace, changed, verdicts, approval_of(changed, verdicts))
+        bundle = workspace.bundle(Audience.PARTNER, "audience_weekly", "2026-W41", number)
+        if accepted:
+            assert verify_bundle(bundle)
+        else:
+            with pytest.raises(VerificationError, match="noise is no more"):
+                verify_bundle(bundle)
+
+
+def _published_privately(workspace: Workspace, verdicts: Verdicts, change: Change) -> Path:
+    release = private_release()
+    changed = with_table(release, "sections", change(release.tables["sections"]))
+    publish_release(workspace, changed, verdicts, approval_of(changed, verdicts))
+    return workspace.bundle(Audience.ADVERTISER, "audience_weekly", "2026-W41", 1)
+
+
+def test_a_table_of_private_keys_can_be_verified(workspace: Workspace, verdicts: Verdicts) -> None:
+    assert verify_bundle(_published_privately(workspace, verdicts, lambda frame: frame))
+
+
+def test_a_private_key_that_was_not_released_is_found(workspace: Workspace, verdicts: Verdicts) -> None:
+    bundle = _published_privately(workspace, verdicts, lambda frame: pd.concat([frame, _of_nobody(frame)]))
+    with pytest.raises(VerificationError, match="on its public list"):
+        verify_bundle(bundle)
+
+
+def _of_nobody(frame: pd.DataFrame) -> pd.DataFrame:
+    row = frame[frame["section"].eq("docs")].iloc[:1]
+    return _set(("docs",), **_WITHHELD, obs_status="Q", conf_status="C")(row).replace({"section": {"docs": "cellar"}})

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,14 +18,16 @@ from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.people.bounding import bounded_groups
 from pipeline.privacy.budget import Epsilon, K
+from pipeline.privacy.gaussian import DiscreteGaussian
 from pipeline.release.artefact import PrivateRelease
 from pipeline.release.draw import draw_release
 from pipeline.release.explanation import VISITOR_ORIGINS, Checks, Cost, Decision, History, explain
 from pipeline.sample import write_sample
-from pipeline.spec import BoundSpecification
+from pipeline.site import SiteFile
+from pipeline.spec import BoundSpecification, ReleaseKey, ReleaseSpecification, bind
 from pipeline.vocabulary import visitor_dimensions
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE
-from tests.builders import StagingOf
+from tests.builders import StagingOf, specification_document
 
 COUNTRIES = ["DE"] * 3011 + ["FR"] * 877 + ["US"] * 613 + ["MT"] * 43
 HISTORY = History("at ten", "at eleven", "a" * 64, Cost(0.93, 1e-5, 4.5, 30, "2026-10-12"))
@@ -55,13 +58,78 @@ def test_each_level_is_told_with_its_threshold_and_noise(release: PrivateRelease
         what = ", ".join(level.dimensions) or "all visitors"
         name = f"{what} (in {level.table})" if level.table else what
         assert f"{name} {level.threshold:,} {level.delta_selection}" in text
-        assert f"{name} {float(level.epsilon):.4g} {level.scale:.2f} {level.noise_sd:.2f}" in text
+        epsilon = f"{float(level.epsilon):.4g}" if level.epsilon else "-"
+        assert f"{name} {epsilon} {level.scale:.2f} {level.noise_sd:.2f}" in text
 
 
 def test_bounds_are_told_table_by_table(release: PrivateRelease) -> None:
     text = words(explain(release))
     assert "by_country: max_groups 1; a visitor is in one group and counts once" in text
     assert "by_section: max_groups 2; a visitor counts once in each of at most so many." in text
+
+
+@pytest.fixture
+def further(site: SiteFile, staging_of: StagingOf, secret: PeriodKey, tmp_path: Path) -> PrivateRelease:
+    """With requests, a mean, private keys and Gaussian noise."""
+    measures: list[dict[str, Any]] = [
+        {"kind": "events", "name": "requests", "title": "Requests", "max_in_all": 7},
+        {"kind": "mean", "name": "each", "title": "Requests each", "of": "requests", "per": "people"},
+    ]
+    tables = [
+        {"name": "by_country", "title": "By country", "dimensions": ["country"], "measures": measures},
+        {"name": "by_section", "title": "By section", "dimensions": ["section"], "max_groups": 2}
+        | {"private_keys": ["section"], "measures": [{**measures[0], "max_in_all": None, "max_per_group": 3}]},
+    ]
+    privacy = {"epsilon": 1, "delta": 1e-6, "k": 50, "noise": "discrete Gaussian"}
+    document = specification_document(tables=tables, privacy=privacy, audiences={"partner": ["by_country"]})
+    made = bind(ReleaseSpecification.model_validate(document), site)
+    staging = staging_of({"person": number, "country": country} for number, country in enumerate(COUNTRIES))
+    return draw_release(made, bounded_groups(made, staging, secret, tmp_path / "further"))
+
+
+def test_bounds_of_each_measure_are_told(further: PrivateRelease) -> None:
+    text = words(explain(further))
+    assert "requests of one visitor is clipped at 7 (requests) in all groups of the table together." in text
+    assert "by_section: requests of one visitor is clipped at 3 (requests) in each group." in text
+    assert "each is requests / people, bounds included." in text
+
+
+def test_private_keys_are_told_apart_from_public_ones(further: PrivateRelease, release: PrivateRelease) -> None:
+    text = words(explain(further))
+    assert "by_section: section is private." in text
+    assert "only keys of released groups are named" in text
+    assert "private" not in words(explain(release))
+
+
+def test_sums_are_said_to_be_told_of_groups_whose_people_pass(further: PrivateRelease) -> None:
+    text = words(explain(further))
+    assert "Sums and events are told of groups whose people pass" in text
+    for level in further.header.levels:
+        assert (f" {level.threshold:,} {level.delta_selection} " in text) is (level.quantity == "people")
+
+
+def test_gaussian_noise_is_told_with_the_delta_that_it_takes(further: PrivateRelease) -> None:
+    text = words(explain(further))
+    assert "One draw of discrete Gaussian noise" in text
+    assert f"have the release's at delta {further.header.delta_noise}." in text
+    for level in further.header.levels:
+        half = DiscreteGaussian(level.scale).half_width()
+        assert f" - {level.scale:.2f} {level.noise_sd:.2f} {half:,}" in text
+    assert "events by section up to 3 in each group (in by_section) -" in text
+
+
+def test_least_squares_and_marks_are_told(release: PrivateRelease) -> None:
+    text = words(explain(release))
+    assert "Least squares puts all measurements of a number together" in text
+    assert "U: the noisy number of people lies so near the threshold" in text
+    assert "quotient" not in text
+
+
+def test_a_group_of_several_rows_is_counted_once(further: PrivateRelease) -> None:
+    frame = further.tables["by_country"]
+    people = frame[frame["measure"] == "people"]
+    assert len(frame) > len(people)
+    assert f"by_country {len(people)} " in words(explain(further))
 
 
 def test_withheld_rows_are_counted_by_reason(release: PrivateRelease) -> None:
@@ -153,7 +221,7 @@ def test_the_program_explains_a_release_of_the_ledger_from_source_to_publication
     flow.draw("monthly_customers", "2026-10")
     assert "Not checked yet." in demographics(home, *asked).output
     flow.validate("monthly_customers", "2026-10")
-    flow.approve("monthly_customers", "2026-10", "ana", "[bold]fine[/]")
+    flow.approve(ReleaseKey("monthly_customers", "2026-10"), "ana", "[bold]fine[/]")
     flow.publish("monthly_customers", "2026-10")
     shutil.rmtree(home / "staging")
     told = demographics(home, *asked)
@@ -164,9 +232,9 @@ def test_the_program_explains_a_release_of_the_ledger_from_source_to_publication
         "seats: column 'seats', a number, put into declared bands.",
         "product: column 'product' of the orders",
         "this release included",
-        "100 of 100 checks passed",
         "approved by ana. Reason: [bold]fine[/]",
         "SHA-256 of each manifest: audience manifest advertiser",
     ):
         assert part in text
     assert "holds no more" not in text
+    assert re.search(r" (\d+) of \1 checks passed", text)

@@ -3,16 +3,26 @@
 import collections
 import csv
 import datetime as dt
+import re
+import shutil
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pycountry
 import pytest
 
+from pipeline.deidentify.customers import stage_customers
+from pipeline.periods import Period
 from pipeline.sample import SampleSummary
 from pipeline.sample.countries import COUNTRIES
+from pipeline.site import load_site
+from pipeline.workspace import Workspace
+
+STATUSES = ("paid", "refunded", "failed")
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +102,36 @@ def test_nobody_orders_before_signing_up(customers: list[dict[str, Any]], orders
 
 def test_orders_hold_nothing_about_how_they_were_paid(orders: list[dict[str, str]]) -> None:
     assert list(orders[0]) == [
-        "order_id", "customer_id", "customer_email", "product", "amount", "currency", "status", "placed_at",
+        "order_id", "customer_id", "customer_email", "product", "total", "currency", "status", "placed_at",
         "payment_reference",
     ]  # fmt: skip
     runs = [value for row in orders for value in row.values() if sum(map(str.isdigit, value)) > 14]
     assert runs == []  # a card has up to 19 digits; the most that is here is a time with 14
+
+
+def test_totals_are_plausible_amounts_in_euros(orders: list[dict[str, str]]) -> None:
+    totals = {status: [Decimal(row["total"]) for row in orders if row["status"] == status] for status in STATUSES}
+    assert {row["currency"] for row in orders} == {"EUR"}
+    assert all(re.fullmatch(r"-?\d+\.\d\d", row["total"]) for row in orders)
+    assert all(Decimal("49.00") <= total <= Decimal("4999.00") for total in totals["paid"])
+    assert all(Decimal("-4999.00") <= total <= Decimal("-49.00") for total in totals["refunded"])
+    assert set(totals["failed"]) == {0}
+    assert 0 < len(totals["refunded"]) < len(orders) / 20
+
+
+def test_an_order_costs_its_product_times_the_seats(
+    customers: list[dict[str, Any]], orders: list[dict[str, str]]
+) -> None:
+    seats = {row["customer_id"]: row["seats"] for row in customers}
+    mobile = [row for row in orders if row["product"] == "Mobile" and row["status"] == "paid" and row["customer_id"]]
+    assert mobile
+    for row in mobile:
+        assert Decimal(row["total"]) == min(49 * seats[row["customer_id"]], 4_999)
+
+
+def test_the_totals_are_used_whole_and_no_card_is_seen_in_them(home: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(home, tmp_path / "site")
+    staging = stage_customers(Workspace(copy), load_site(copy / "site.yaml"), Period.parse("2026-10"))
+    assert set(staging.manifest.sources["orders"].rejected) == {"no key"}
+    revenue = pq.read_table(staging.events).column("revenue").to_pylist()
+    assert min(revenue) < 0 < max(revenue) <= 499_900

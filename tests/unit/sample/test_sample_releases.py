@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.measures import Measured, Scope, Total
 from pipeline.periods import PeriodKind
 from pipeline.site import SiteFile, load_site
 from pipeline.spec import BoundSpecification, bind, load_specifications
@@ -37,6 +38,23 @@ def test_the_monthly_customers_fit_the_sample(bound: dict[str, BoundSpecificatio
     assert monthly.specification.population is Population.CUSTOMERS
     assert monthly.specification.period is PeriodKind.MONTH
     assert [table.name for table in monthly.tables if not table.per_person] == ["customers_by_product"]
+
+
+def test_the_monthly_customers_tell_orders_and_revenue_of_products_within_bounds(
+    bound: dict[str, BoundSpecification],
+) -> None:
+    measures = {table.name: table.measures for table in bound["monthly_customers"].tables}
+    product = measures.pop("customers_by_product")
+    assert [(measure.name, measure.unit) for measure in product] == [
+        ("people", "customers"),
+        ("orders", "orders"),
+        ("revenue", "0.01 EUR"),
+        ("revenue_per_order", "0.01 EUR per orders"),
+    ]
+    drawn = {measure.name: measure.measured for measure in product if isinstance(measure, Total)}
+    assert drawn["orders"] == Measured("events", 3, Scope.GROUP)
+    assert drawn["revenue"] == Measured("revenue", 300_000, Scope.ALL)
+    assert all([measure.name for measure in others] == ["people"] for others in measures.values())
 
 
 @pytest.mark.parametrize("release", ["weekly_audience", "monthly_customers"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.sources.domains import host_of, registered_domain
+from pipeline.sources.domains import host_of, public_domain, registered_domain
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,40 @@ from pipeline.sources.domains import host_of, registered_domain
 )
 def test_the_registered_domain_is_the_public_suffix_and_one_label(host: str, domain: str | None) -> None:
     assert registered_domain(host) == domain
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("www.example.co.uk", "example.co.uk"),
+        ("Www.Example.COM", "example.com"),
+        ("someone.blogspot.com", "blogspot.com"),
+        ("a--b.com", "a--b.com"),
+        ("xn--bcher-kva.de", None),
+        ("ab--cd.com", None),
+        ("bücher.de", None),
+        ("intranet.corp", None),
+        ("laptop.local", None),
+        ("1.168.192.in-addr.arpa", None),
+        ("expyuzz4wqqyqhjn.onion", None),
+        ("co.uk", None),
+        ("localhost", None),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+        ("", None),
+        ("..", None),
+        ("-a.com", None),
+        ("a-.com", None),
+        ("a_b.com", None),
+        ("jane%40roe.com", None),
+        ("roe.com\n", None),
+        ("\ud800.com", None),
+        (f"{'a' * 56}.com", f"{'a' * 56}.com"),
+        (f"{'a' * 57}.com", None),
+    ],
+)
+def test_a_public_domain_is_one_that_a_registry_gave_in_plain_letters(host: str, domain: str | None) -> None:
+    assert public_domain(host) == domain
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,22 @@ def test_what_is_no_number_of_a_scheme_is_not_refused() -> None:
     look(["4111111111111112", "DE89370400440532013001", "1234567812345670", "4.5", "2026-10-05", ""]).refuse()
 
 
+def test_amounts_with_a_point_are_no_card_numbers_whatever_their_digits() -> None:
+    look(
+        ["411111111111.1111", "5555.555555554444", "37828224631000.5", "-6011111111111.117", "3530111333.300000"]
+    ).refuse()
+
+
+def test_card_numbers_that_were_read_as_fractions_are_recognised() -> None:
+    with pytest.raises(PaymentDataError):
+        look([f"{card.replace(' ', '').replace('-', '')}.0" for card in CARDS]).refuse()
+
+
+def test_card_numbers_in_groups_with_points_are_recognised() -> None:
+    with pytest.raises(PaymentDataError):
+        look([card.replace(" ", ".").replace("-", ".") for card in CARDS[:2]]).refuse()
+
+
 def test_batches_are_counted_together() -> None:
     watch = PaymentWatch(["number"], "orders")
     with duckdb.connect() as connection:

@@ -53,7 +53,7 @@ def test_every_run_is_on_the_index_and_has_its_pages(tmp_path: Path) -> None:
     assert "weekly_audience.2026-W41.r1" in index
     assert "weekly_audience.2026-W42.r1" in index
     results = [path.relative_to(workspace.data_docs / "records" / "results") for path in _files(workspace, "results")]
-    assert len(results) == 3 * 6
+    assert len(results) == 3 * 7
     for result in results:
         page = Path("validations") / result.with_suffix(".html")
         assert (workspace.data_docs / page).is_file()

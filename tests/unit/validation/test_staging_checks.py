@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import re
@@ -23,7 +24,7 @@ from pipeline.workspace import Workspace
 from tests.builders import WEEK, pseudonym, site_document, write_visitors
 
 PEOPLE = 12
-CUSTOMER_SITE = {
+CUSTOMER_SITE: dict[str, Any] = {
     "site": "Test shop",
     "customers": {
         "source": {"kind": "csv", "path": "customers.csv"},
@@ -38,10 +39,13 @@ CUSTOMER_SITE = {
             "placed": "date",
             "product": "item",
             "products": ["editor", "compiler"],
+            "amount": {"column": "total", "currency": "EUR"},
         },
     },
     "budget": {"customers": {"epsilon": 10, "delta": 1e-6}},
 }
+FORM, SIGNS = "expect_column_values_to_match_regex", "expect_column_values_to_not_match_regex"
+LENGTH, PERSONAL = "expect_column_value_lengths_to_be_between", "expect_column_values_to_hold_no_personal_data"
 PLANTED = {
     "an e-mail address": "jane.planted@example.org",
     "an IPv4 address": "203.0.113.77",
@@ -64,7 +68,11 @@ def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
 
 def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: Any) -> Staging:
     persons = pd.DataFrame({"person": [pseudonym(n) for n in range(PEOPLE)], "country": "DE", "plan": "basic"})
-    events = pd.DataFrame({"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"]})
+    # A refund, and the largest amount there may be.
+    revenue = [-1_999, 10**12]
+    events = pd.DataFrame(
+        {"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"], "revenue": revenue}
+    )
     home = folder / "home" / "staging"
     home.mkdir(parents=True)
     duckdb.from_df(persons.assign(**(people or {}))).write_parquet(str(home / "persons.parquet"))
@@ -82,8 +90,10 @@ def rewrite(staging: Staging, query: str) -> None:
     draft.replace(staging.events)
 
 
-def checked(staging: Staging) -> Verdicts:
+def checked(staging: Staging, **options: Any) -> Verdicts:
     document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
+    if options:
+        document["visitors"] |= options
     return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
 
 
@@ -221,8 +231,104 @@ def test_an_order_of_something_undeclared_is_caught(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("raw", [[None, 5], [10**12 + 1, 5], [5, -(10**12) - 1], [-(2**63), 5]])
+def test_an_amount_that_is_missing_or_out_of_bounds_is_caught(raw: list[int | None], tmp_path: Path) -> None:
+    revenue = pd.array(raw, dtype="Int64")
+    assert failed(checked(customers(tmp_path, revenue=revenue))) == {"amounts_are_as_declared"}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("raw", [[19.99, 5.0], ["1999", "500"]])
+def test_amounts_that_are_no_whole_numbers_are_caught(raw: list[Any], tmp_path: Path) -> None:
+    assert failed(checked(customers(tmp_path, revenue=raw))) == {"amount_type"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_text_in_place_of_amounts_is_caught(tmp_path: Path) -> None:
+    found = failed(checked(customers(tmp_path, revenue=["jane.planted@example.org", "5"])))
+    assert found == {"amount_type", "amounts_are_as_declared"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_orders_without_their_amounts_are_caught(tmp_path: Path) -> None:
+    staging = customers(tmp_path)
+    rewrite(staging, f"SELECT * EXCLUDE revenue FROM '{staging.events}'")
+    assert failed(checked(staging)) == {"expect_column_distinct_values_to_equal_set", "amounts_are_as_declared"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_amounts_that_nobody_declared_are_caught(tmp_path: Path) -> None:
+    document = copy.deepcopy(CUSTOMER_SITE)
+    del document["customers"]["orders"]["amount"]
+    staging = customers(tmp_path)
+    verdicts = check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+    assert failed(verdicts) == {"expect_column_distinct_values_to_equal_set", "type"}
+
+
+def test_amounts_are_told_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    verdicts = checked(customers(tmp_path, revenue=[31_415_926_535, -(10**12) - 1]))
+    written = [path for path in (tmp_path / "home" / "data_docs").rglob("*") if path.is_file()]
+    told = b"".join([*(path.read_bytes() for path in written), verdicts.to_bytes(), caplog.text.encode()])
+    assert len(written) > 10
+    assert b"31415926535" not in told
+    assert b"1000000000001" not in told
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_an_open_dimension_may_hold_any_registered_domain(tmp_path: Path) -> None:
+    domains = ["other", "none", "google.com", "partner-shop.co.uk", "360.cn", f"{'a' * 56}.com"]
+    verdicts = checked(visitors(tmp_path, referrer_domain=domains * 2), referrer_domains="any").require()
+    assert "Referring site: every value is on the closed list" not in {verdict.check for verdict in verdicts.checks}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_every_value_of_an_open_dimension_is_looked_at(tmp_path: Path) -> None:
+    staging = visitors(tmp_path, used=12_000)
+    domain = "CASE WHEN n = 11_999 THEN 'Odd' ELSE 'site' || n || '.com' END"
+    columns = f"SELECT * EXCLUDE n REPLACE ({domain} AS referrer_domain)"
+    rewrite(staging, f"{columns} FROM (FROM '{staging.events}' LIMIT 1), (SELECT range AS n FROM range(12_000))")
+    assert failed(checked(staging, referrer_domains="any")) == {FORM, SIGNS}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize(
+    ("odd", "checks"),
+    [
+        ("all", {FORM}),
+        ("all other", {FORM, SIGNS}),
+        ("localhost", {FORM}),
+        ("Google.com", {FORM, SIGNS}),
+        ("google.com\n", {SIGNS}),
+        ("www.google.com/search", {FORM, SIGNS}),
+        ("-google.com", {FORM}),
+        ("google..com", {FORM}),
+        ("xn--bcher-kva.de", {SIGNS}),
+        ("bücher.de", {FORM, SIGNS}),
+        (f"{'a' * 57}.com", {LENGTH}),
+        ("", {FORM, LENGTH}),
+        (None, {FORM, LENGTH}),
+        ("jane.planted@example.org", {FORM, SIGNS, PERSONAL}),
+        ("203.0.113.77", {FORM, PERSONAL}),
+        ("9f86d081884c7d659a2feaa0c55ad015.com", {PERSONAL}),
+        ("00493055501234.de", {PERSONAL}),
+    ],
+)
+def test_a_value_of_an_open_dimension_that_is_no_domain_is_caught(
+    odd: str | None, checks: set[str], tmp_path: Path
+) -> None:
+    domains = ["google.com"] * (PEOPLE - 1) + [odd]
+    assert failed(checked(visitors(tmp_path, referrer_domain=domains), referrer_domains="any")) == checks
+
+
 def test_every_check_on_staging_is_seen_to_fail_by_a_test_here() -> None:
     caught = {
+        "amount_type",
+        "amounts_are_as_declared",
+        "expect_column_values_to_match_regex",
+        "expect_column_values_to_not_match_regex",
+        "expect_column_value_lengths_to_be_between",
         "expect_column_distinct_values_to_equal_set",
         "expect_column_values_to_hold_no_personal_data",
         "expect_column_values_to_be_in_set",

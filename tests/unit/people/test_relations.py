@@ -1,0 +1,226 @@
+"""Grouping of named relations: what their rows may be."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.measures import Measured, Scope, Total, people_total
+from pipeline.people.engine import MEMORY_LIMIT
+from pipeline.people.relations import group_relations
+from pipeline.people.trees import LARGEST_COUNT, trees_of
+from pipeline.privacy.levels import LevelKey
+from pipeline.spec import BoundSpecification, BoundTable
+from pipeline.vocabulary import EVENTS, PEOPLE, Dimension
+
+PLAN = Dimension("plan", "Plan", True, ("free", "paid"))
+ORDER = Dimension("order", "Order", False, ("new", "renewal"))  # a word of SQL, too
+SEVERAL = Dimension("product", "Product", False, (), is_open=True)
+
+
+@pytest.fixture
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
+def table(*dimensions: Dimension, max_groups: int = 1, measures: tuple[Measured, ...] = ()) -> BoundTable:
+    totals = tuple(Total(f"m{number}", "M", "m", measured) for number, measured in enumerate(measures))
+    return BoundTable(
+        "_".join(d.name for d in dimensions), "T", dimensions, max_groups, (people_total("people"), *totals)
+    )
+
+
+def level(
+    connection: duckdb.DuckDBPyConnection,
+    bound: BoundSpecification,
+    of: BoundTable,
+    measured: Measured | None = None,
+    *,
+    events: pd.DataFrame | None = None,
+    persons: pd.DataFrame | None = None,
+) -> dict[object, int]:
+    """Contributions by the one dimension of a table."""
+    names = {"events": events, "persons": persons}
+    for name, frame in names.items():
+        if frame is not None:
+            connection.register(name, frame)
+    given = [name if frame is not None else None for name, frame in names.items()]
+    levels = group_relations(connection, replace(bound, tables=(of,)), given[0], given[1], b"secret")
+    family = "" if of.per_person else of.name
+    key = LevelKey(family, (of.dimensions[0].name,), of.max_groups)
+    frame = levels[key if measured is None else replace(key, measured=measured)]
+    column = frame[of.dimensions[0].name]
+    assert frame["contributions"].dtype == np.int64
+    keys = [None if missing else key for key, missing in zip(column, column.isna(), strict=True)]
+    return dict(zip(keys, frame["contributions"].tolist(), strict=True))
+
+
+def test_events_and_sums_of_people_without_any_are_zero(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    persons = pd.DataFrame({"person": ["a", "b", "c"], "plan": ["free", "free", "paid"]})
+    events = pd.DataFrame({"person": ["c", "c"], "amount": [5, 6]})
+    orders, revenue = Measured(EVENTS, 9), Measured("amount", 99)
+    of = table(PLAN, measures=(orders, revenue))
+    assert level(connection, bound, of, events=events, persons=persons) == {"free": 2, "paid": 1}
+    assert level(connection, bound, of, orders, events=events, persons=persons) == {"free": 0, "paid": 2}
+    assert level(connection, bound, of, revenue, events=events, persons=persons) == {"free": 0, "paid": 11}
+
+
+def test_where_nobody_has_events_all_of_them_are_zero(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    persons = pd.DataFrame({"person": ["a"], "plan": ["free"]})
+    orders = Measured(EVENTS, 9)
+    assert level(connection, bound, table(PLAN, measures=(orders,)), orders, persons=persons) == {"free": 0}
+    assert level(connection, bound, table(ORDER, measures=(orders,)), orders, persons=persons) == {}
+
+
+def test_a_missing_amount_is_zero_and_a_negative_total_of_a_person_too(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    events = pd.DataFrame(
+        {
+            "person": ["a", "a", "b", "c", "c"],
+            "order": ["new"] * 5,
+            "amount": pd.array([None, 7, None, 4, -30], dtype="Int64"),
+        }
+    )
+    for scope in Scope:
+        revenue = Measured("amount", 100, scope)
+        assert level(connection, bound, table(ORDER, measures=(revenue,)), revenue, events=events) == {"new": 7}
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_amounts_that_overflow_64_bits_are_cut_to_the_limit(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, scope: Scope
+) -> None:
+    events = pd.DataFrame({"person": ["a"] * 8 + ["b"] * 3, "order": "new", "amount": 2**62})
+    revenue = Measured("amount", 1_000_000_000, scope)
+    assert level(connection, bound, table(ORDER, measures=(revenue,)), revenue, events=events) == {"new": 2 * 10**9}
+
+
+def test_totals_beyond_64_bits_stop_at_the_largest_count_in_every_level(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    events = pd.DataFrame({"person": range(6), "order": ["new", "renewal"] * 3, "amount": 2**62})
+    revenue = Measured("amount", LARGEST_COUNT)  # a limit that no specification may have
+    of = table(ORDER, measures=(revenue,))
+    connection.register("events", events)
+    levels = group_relations(connection, replace(bound, tables=(of,)), "events", None, b"secret")
+    told = [levels[LevelKey("order", names, 1, revenue)]["contributions"].tolist() for names in ((), ("order",))]
+    assert told == [[LARGEST_COUNT], [LARGEST_COUNT, LARGEST_COUNT]]
+
+
+@pytest.mark.parametrize("kind", [str, int, lambda number: UUID(int=number)])
+def test_a_person_may_be_text_or_a_number_or_a_uuid(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, kind: type
+) -> None:
+    people = [kind(number) for number in (1, 1, 1, 2)]
+    events = pd.DataFrame({"person": people, "order": ["new", "renewal", "new", "new"]})
+    assert sum(level(connection, bound, table(ORDER), events=events).values()) == 2
+
+
+def test_a_person_with_several_rows_among_people_counts_once(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    persons = pd.DataFrame({"person": ["a", "a", "b"], "plan": ["paid", "free", None]})
+    assert level(connection, bound, table(PLAN), persons=persons) == {"free": 1, "unknown": 1}
+
+
+def test_rows_of_nobody_count_for_nobody(connection: duckdb.DuckDBPyConnection, bound: BoundSpecification) -> None:
+    events = pd.DataFrame({"person": ["a", None, None], "order": ["new", "new", "renewal"], "plan": "free"})
+    orders = Measured(EVENTS, 9)
+    for of in (table(ORDER, measures=(orders,)), table(PLAN, measures=(orders,))):
+        counts = [level(connection, bound, of, told, events=events) for told in (None, orders)]
+        assert [sum(count.values()) for count in counts] == [1, 1]
+
+
+def test_a_missing_key_is_a_group_of_its_own(connection: duckdb.DuckDBPyConnection, bound: BoundSpecification) -> None:
+    events = pd.DataFrame({"person": ["a", "a", "b"], "order": ["new", None, None]})
+    counts = level(connection, bound, table(ORDER, max_groups=2), events=events)
+    assert counts == {"new": 1, None: 2}
+
+
+def test_what_most_of_a_persons_events_have_may_be_missing_only_where_nothing_equals_it(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    events = pd.DataFrame({"person": ["a", "a", "b", "b", "b"], "plan": ["paid", None, None, None, "paid"]})
+    counts = level(connection, bound, table(PLAN), events=events)
+    assert counts == {"paid": 1, None: 1}
+
+
+def test_a_person_with_a_million_groups_counts_in_max_groups_of_them_within_the_memory_limit(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, tmp_path: Path
+) -> None:
+    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = 2; SET temp_directory = '{tmp_path}'")
+    connection.execute("CREATE VIEW events AS SELECT 1 AS person, 'product ' || i AS product FROM range(1000000) r(i)")
+    happened = Measured(EVENTS, 2, Scope.ALL)
+    of = table(SEVERAL, max_groups=3, measures=(happened,))
+    levels = group_relations(connection, replace(bound, tables=(of,)), "events", None, b"secret")
+    key = LevelKey("product", ("product",), 3)
+    assert levels[key]["contributions"].tolist() == [1, 1, 1]
+    assert sorted(levels[replace(key, measured=happened)]["contributions"]) == [0, 1, 1]
+
+
+def test_an_empty_population_has_levels_without_groups(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    orders = Measured(EVENTS, 9)
+    of = table(PLAN, ORDER, measures=(orders,))
+    connection.execute('CREATE TABLE events (person VARCHAR, plan VARCHAR, "order" VARCHAR)')
+    levels = group_relations(connection, replace(bound, tables=(of,)), "events", None, b"secret")
+    assert len(levels) == 6
+    assert {len(frame) for frame in levels.values()} == {0}
+    assert all("people" in frame for key, frame in levels.items() if key.of_people)
+
+
+def test_tables_on_the_way_to_another_are_not_counted_twice(bound: BoundSpecification) -> None:
+    orders, product = Measured(EVENTS, 9), Dimension("kind", "Kind", True, ())
+    above, below = table(PLAN), table(PLAN, product, measures=(orders,))
+    assert [tree.key.dimensions for tree in trees_of(replace(bound, tables=(above, below)))] == [("plan", "kind")]
+    above, below = table(PLAN, measures=(orders,)), table(PLAN, product)
+    assert len(trees_of(replace(bound, tables=(above, below)))) == 2
+
+
+def test_a_level_of_people_alone_tells_of_people(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    connection.register("persons", pd.DataFrame({"person": ["a"], "plan": ["free"]}))
+    of = table(PLAN, measures=(Measured(EVENTS, 9),))
+    levels = group_relations(connection, replace(bound, tables=(of,)), None, "persons", b"secret")
+    for key, frame in levels.items():
+        told = [PEOPLE, "contributions"] if key.of_people else ["contributions"]
+        assert list(frame.columns) == [*key.dimensions, *told]
+
+
+def test_a_total_over_groups_tells_of_as_many_people_as_there_surely_are(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    product = replace(SEVERAL, name="kind")
+    connection.register(
+        "events",
+        pd.DataFrame(
+            {
+                "person": ["a", "a", "b", "b", "c", "d", "d"],
+                "kind": ["x", "x", "x", "x", "y", "y", "y"],
+                "product": ["1", "2", "1", "2", "3", "3", "4"],
+            }
+        ),
+    )
+    of = table(product, SEVERAL, max_groups=2)
+    levels = group_relations(connection, replace(bound, tables=(of,)), "events", None, b"secret")
+    told = {
+        depth: levels[LevelKey("kind_product", ("kind", "product")[:depth], 2)][
+            ["people", "contributions"]
+        ].values.tolist()
+        for depth in range(3)
+    }
+    # Seven contributions are of four people at least; two people share group 3.
+    assert told == {0: [[4, 7]], 1: [[2, 4], [2, 3]], 2: [[2, 2], [2, 2], [2, 2], [1, 1]]}
