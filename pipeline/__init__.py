@@ -13,10 +13,13 @@ The stages, in the order in which data flows through them. Each takes its predec
 Beside the stages:
 
     spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
-    privacy                  budget types, mechanisms, selection, consistency, accountant, and the ledger
+    measures, offer          what is told of a group; what a population offers to a specification
+    privacy                  budget types, mechanisms, selection, least squares, accountant, and the ledger
     sample, onboarding       a synthetic site; a first site file for sources nobody described yet
     reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
     flow                     the stages called one after the other: what DAG tasks and the command line share
+    library                  the pipeline as one function, for records of one's own
+    audit                    attacks on the whole pipeline, with made-up people
     local                    Airflow on one machine: ``make run``
     cli                      the command-line program ``demographics``
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -130,17 +130,17 @@ class DiscreteLaplace:
         """Below which the cumulant is finite, 1 / scale."""
         return 1 / self.scale if self.scale else math.inf
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Of the distribution, sensitivity / epsilon; 0 without noise."""
         return self.sensitivity / self.epsilon.value
 
-    @property
+    @cached_property
     def decay(self) -> float:
         """``a`` of the distribution, in [0, 1)."""
         return math.exp(-1 / self.scale) if self.scale else 0.0
 
-    @property
+    @cached_property
     def sd(self) -> float:
         """Standard deviation, sqrt(2 a) / (1 - a)."""
         return math.sqrt(2 * self.decay) / -math.expm1(-1 / self.scale) if self.scale else 0.0
@@ -162,7 +162,13 @@ class DiscreteLaplace:
 
     def half_width(self, confidence: float = 0.95) -> int:
         """Smallest q with P[|Z| <= q] >= confidence."""
-        return max(self.tail_point((1 - confidence) / 2) - 1, 0) if self.scale else 0
+        if confidence not in self._half_widths:
+            self._half_widths[confidence] = max(self.tail_point((1 - confidence) / 2) - 1, 0) if self.scale else 0
+        return self._half_widths[confidence]
+
+    @cached_property
+    def _half_widths(self) -> dict[float, int]:
+        return {}  # every cell of a level asks for the same few
 
     def log_moment(self, rate: float) -> float:
         """Cumulant, ln E[exp(rate Z)], for |rate| < 1 / scale: (1 - a)^2 / ((1 - a e^rate)(1 - a e^-rate))."""

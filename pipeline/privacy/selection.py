@@ -16,6 +16,7 @@ Remainder. A parent less its released children is a number about the others. See
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -68,10 +69,11 @@ def remainder_threshold(parent: Level, child: Level, released: int, k: K) -> flo
     # over m of 1 / ((m + 1)(m + 2)) is 1.
     budget = child.delta_remainder.value / groups / max(len(child.totals), 1)
     delta = budget / ((released + 1) * (released + 2))
-    return groups * k.value + _tail([(parent.noise, 1), (child.noise, released)], delta)
+    return groups * k.value + _tail(((parent.noise, 1), (child.noise, released)), delta)
 
 
-def _tail(parts: list[tuple[Noise, int]], probability: float) -> float:
+@lru_cache(maxsize=4096)  # families of one size have the same
+def _tail(parts: tuple[tuple[Noise, int], ...], probability: float) -> float:
     """Chernoff bound: a t with P[sum >= t] <= probability, over a grid of rates."""
     spread = math.sqrt(sum(times * noise.sd**2 for noise, times in parts))
     # Gaussian tails want rates of a few standard deviations, Laplace ones may not go beyond their scale.

@@ -186,13 +186,12 @@ def _within(own: float, level: int, facts: TableFacts, frame: pd.DataFrame, tota
     at_most = pd.Series(own**2, index=rows.index)
     if level:
         place = _place(rows, facts.dimensions[: level - 1])
-        above = place.map(dict(zip(place[depth == level - 1], variance[depth == level - 1], strict=True))).astype(
-            "float64"
-        )
+        upper = depth == level - 1
+        above = place.map(dict(zip(place[upper], variance[upper], strict=True))).astype("float64")
         siblings = variance.where((depth == level) & ~rest, 0).groupby(place).transform("sum")
         # Where tables cross, parts of parts are told as exactly as what they are parts of.
         at_most = at_most.clip(lower=above if level > 1 else None)
-        folded = place.map(_folded(facts, of_people(frame, facts), level)).fillna(0)
+        folded = place.map(_folded(facts, of_people(frame, facts), level)).astype("float64").fillna(0)
         at_most = at_most.where(~rest, (above + siblings).clip(lower=folded**2 * at_most))
     fits = (variance <= at_most * (1 + 1e-9)) & ((rows["noise_sd"] > 0) | (own == 0))
     return bool(fits[depth == level].all())

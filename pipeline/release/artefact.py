@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pandas as pd
 
@@ -194,7 +194,12 @@ class PrivateRelease:
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[object]]:
     # column -> list of values, missing ones as None
-    return {str(name): [None if pd.isna(item) else item for item in column.tolist()] for name, column in frame.items()}
+    return {str(name): _values(column) for name, column in frame.items()}
+
+
+def _values(column: pd.Series[Any]) -> list[object]:
+    # a value that differs from itself is NaN
+    return [None if value is pd.NA or value != value else value for value in column.tolist()]  # noqa: PLR0124
 
 
 def column_types(facts: TableFacts) -> dict[str, str]:

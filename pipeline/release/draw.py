@@ -110,7 +110,7 @@ def _exposed(
 def _groups(frame: pd.DataFrame, key: LevelKey) -> list[Group]:
     if not key.dimensions:
         return [()] * len(frame)
-    return list(zip(*(frame[name].astype(str).tolist() for name in key.dimensions), strict=True))
+    return list(zip(*(map(str, frame[name].tolist()) for name in key.dimensions), strict=True))
 
 
 def _require_known_keys(frame: pd.DataFrame, level: Level, bound: BoundSpecification) -> None:

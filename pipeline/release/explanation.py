@@ -104,9 +104,11 @@ def _reasons(source: str, counts: Mapping[str, int]) -> str:
 
 def _keeping(header: ReleaseHeader, history: History) -> Iterator[Step]:
     cost = history.cost
+    anew = f"Revision {header.revision}, made anew and paid for again: {history.revises}."
     yield Step(
         "Budget",
         (
+            *((anew,) if history.revises else ()),
             f"Reserved {history.reserved_at}, before any noise was drawn: epsilon {header.epsilon} at delta "
             f"{header.delta}, for all tables and audiences together.",
             f"Composed: epsilon {cost.epsilon:.4g} at delta {cost.delta:.3g}, the delta of the yearly cap.",

@@ -101,6 +101,7 @@ class History:
         decision: None where nobody decided yet.
         published_at: Empty where it is not published.
         manifests: Digests of the bundles' manifests by audience.
+        revises: Why it was made anew; empty for the first revision.
     """
 
     reserved_at: str
@@ -111,3 +112,4 @@ class History:
     decision: Decision | None = None
     published_at: str = ""
     manifests: Mapping[str, str] | None = None
+    revises: str = ""

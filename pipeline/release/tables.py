@@ -19,6 +19,8 @@ from pipeline.vocabulary import PEOPLE, REMAINDER_KEY, TOTAL_KEY
 
 Row = dict[str, Any]
 Shown = Mapping[str, int]  # total -> displayed number
+# Made once: pandas would look a name up for every column of every table.
+_TYPES = {kind: pd.api.types.pandas_dtype(kind) for kind in ("string", "Int64", "Float64", "float64")}
 _WITHHELD: Row = {
     "value": None,
     "value_lo": None,
@@ -38,9 +40,8 @@ def table_frame(table: BoundTable, facts: TableFacts, settled: Mapping[LevelKey,
     """
     levels = {total.name: [settled[key] for key in level_keys(table, total.measured)] for total in table.totals}
     rows = list(_Layout(table, facts, levels, k).rows())
-    return pd.DataFrame(
-        {name: pd.array([row[name] for row in rows], dtype=kind) for name, kind in column_types(facts).items()}  # type: ignore[call-overload]
-    )
+    columns = {name: ([row[name] for row in rows], _TYPES[kind]) for name, kind in column_types(facts).items()}
+    return pd.DataFrame({name: pd.array(items, dtype=kind) for name, (items, kind) in columns.items()}, copy=False)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

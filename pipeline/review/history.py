@@ -53,6 +53,7 @@ def history(ledger: Ledger, key: ReleaseKey, cap: BudgetCap) -> History:
         decision=_decision(ledger, key),
         published_at=published.at if published else "",
         manifests=published.payload["manifests"] if published else None,
+        revises=reserved.revises,
     )
 
 

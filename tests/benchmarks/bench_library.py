@@ -9,7 +9,6 @@ group and adds Laplace noise: no bounds, no threshold, no ledger, no consistency
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ RELEASES = 300
 PEOPLE = 1_000
 GROUPS = tuple(f"group {number:02d}" for number in range(20))
 GOAL = 100
-TURNS = 5
+TURNS = 10
 WEEK = Period.parse("2026-W41")
 
 
@@ -45,7 +44,8 @@ def main() -> int:
     ours(), plain()  # what is loaded once is loaded
     each = max(releases // TURNS, 1)
     turns = [(seconds(ours, each), seconds(plain, each)) for _ in range(TURNS)]
-    one, other = (statistics.median(column) / each for column in zip(*turns, strict=True))
+    # The fastest turn of each: whatever else the machine does makes turns slower, never faster.
+    one, other = (min(column) / each for column in zip(*turns, strict=True))
     print(f"{PEOPLE:,} people in {len(GROUPS)} groups, {each * TURNS} releases")
     print(f"groupby, nunique and noise  {1 / other:7.0f} a second  {other * 1000:5.2f} ms")
     print(

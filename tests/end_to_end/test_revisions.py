@@ -70,11 +70,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def story(workspace: Workspace) -> Story:
     first = workspace.bundle(Audience.PARTNER, "weekly", PERIOD, 1)
     assert run().exit_code == 0
-    assert f"{FIRST} is approved by ana." in approve().output
+    assert f"{FIRST} is approved by ana." in approve(1).output
     assert publish().exit_code == 0
     before, spent = published(first), flow.budgets()[0].spent_epsilon
     revised, unapproved, listed = run("--revise", "--reason", REASON), publish(), demographics("review", "list")
-    assert f"{SECOND} is approved by ana." in approve().output
+    assert "--revision 2" in approve(1).output  # who has read the first alone may not approve the second
+    assert f"{SECOND} is approved by ana." in approve(2).output
     assert publish().exit_code == 0
     after = flow.budgets()[0].spent_epsilon
     return Story(workspace, revised, unapproved, listed, (spent, after), (before, published(first)))
@@ -88,8 +89,9 @@ def run(*arguments: str) -> Result:
     return demographics("run", "weekly", "--period", PERIOD, *arguments)
 
 
-def approve() -> Result:
-    return demographics("review", "approve", "weekly", "--period", PERIOD, "--reviewer", "ana", "--reason", "seen")
+def approve(revision: int) -> Result:
+    words = ("--reviewer", "ana", "--reason", "seen", "--revision", str(revision))
+    return demographics("review", "approve", "weekly", "--period", PERIOD, *words)
 
 
 def publish() -> Result:
@@ -162,3 +164,8 @@ def test_the_report_of_a_revision_draws_the_budget(story: Story) -> None:
     report = story.workspace.report("weekly", PERIOD, 2).read_text("utf-8")
     assert "Revision 2" in report
     assert f"Bar chart: epsilon spent in the year to each of 1 period, {PERIOD} to {PERIOD}" in report
+
+
+def test_the_explanation_tells_why_it_was_revised(story: Story) -> None:
+    told = demographics("explain", "weekly", "--period", PERIOD).output
+    assert f"Revision 2, made anew and paid for again: {REASON}." in " ".join(told.split())
