@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import ConfigurationError
-from pipeline.periods import PeriodKind
+from pipeline.periods import Period, PeriodKind
 from pipeline.vocabulary import (
     COUNTRIES,
     EVENTS,
@@ -316,6 +316,20 @@ class SiteFile(Document):
             ConfigurationError: The site has no such population.
         """
         return self._source(population).period
+
+    def require_period(self, population: Population, period: Period) -> None:
+        """Check that a period is of the length in which a person of this population is one person.
+
+        Raises:
+            ConfigurationError: It is of another length, or the site has no such population.
+        """
+        kind = self.period_kind(population)
+        if period.kind is not kind:
+            raise ConfigurationError(
+                f"a period of {population} must be a {kind}, in which each of them is one person",
+                value=period,
+                remedy=f"Name a {kind}, or change {population}.period in the site file.",
+            )
 
     def dimensions(self, population: Population) -> dict[str, Dimension]:
         """What this population can be told apart by, by name.

@@ -229,28 +229,19 @@ def _edges(stage: Stage, world: World, every: list[Shown]) -> Iterator[Attack]:
         if one.level.key in at:
             places, size = at[one.level.key]
             group = stage.keys.group(one.table, places, places)[: one.depth]
-            yield Attack(
-                f"{one.name}: released",
-                f"{size} people instead of {stage.k - 1}",
-                world.name,
-                one.table.name,
-                single(0.0, EDGE),
-                Released(one.table.name, group),
-            )
+            yield _released(one, group, f"{size} people instead of {stage.k - 1}", world)
+
+
+def _released(one: Shown, group: Group, differ: str, world: World) -> Attack:
+    statistic = Released(one.table.name, group)
+    return Attack(f"{one.name}: released", differ, world.name, one.table.name, single(0.0, EDGE), statistic)
 
 
 def _few(stage: Stage, world: World, every: list[Shown]) -> Iterator[Attack]:
     size = world.first.crowds[0].size
     for one in every:
         if one.level.key.of_people and not one.depth:
-            yield Attack(
-                f"{one.name}: released",
-                f"{size} people instead of {stage.k - 1}",
-                world.name,
-                one.table.name,
-                single(0.0, EDGE),
-                Released(one.table.name, ()),
-            )
+            yield _released(one, (), f"{size} people instead of {stage.k - 1}", world)
 
 
 def _remainders(stage: Stage, world: World, every: list[Shown]) -> Iterator[Attack]:

@@ -29,7 +29,7 @@ from pipeline.deidentify.staging import (
     replace_staging,
     write_manifest,
 )
-from pipeline.errors import ConfigurationError, StagingError
+from pipeline.errors import StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
 from pipeline.site import REVENUE, CsvSource, CustomerSource, DatabaseSource, OrderSource, SiteFile
@@ -99,13 +99,7 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
 
 
 def _customers_of(site: SiteFile, period: Period) -> CustomerSource:
-    kind = site.period_kind(Population.CUSTOMERS)
-    if period.kind is not kind:
-        raise ConfigurationError(
-            f"a period of customers must be a {kind}",
-            value=str(period),
-            remedy=f"Name a {kind}, or change the site file.",
-        )
+    site.require_period(Population.CUSTOMERS, period)
     assert site.customers is not None
     return site.customers
 

@@ -35,7 +35,7 @@ from pipeline.deidentify.staging import (
     replace_staging,
     write_manifest,
 )
-from pipeline.errors import ConfigurationError, StagingError
+from pipeline.errors import StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
 from pipeline.site import SiteFile, VisitorSource
@@ -165,13 +165,7 @@ class _VisitorStage:
 
 
 def _source(site: SiteFile, period: Period) -> VisitorSource:
-    kind = site.period_kind(Population.VISITORS)
-    if period.kind is not kind:
-        raise ConfigurationError(
-            f"a period of visitors must be a {kind}, in which a visitor is one person",
-            value=str(period),
-            remedy=f"Name a {kind}, or change visitors.period in the site file.",
-        )
+    site.require_period(Population.VISITORS, period)
     assert site.visitors is not None
     return site.visitors
 

@@ -23,7 +23,7 @@ MEANINGS: Final = {
     "`trailing_fields`; it is `unknown` without.",
     "referrer_class": "Whether a page was reached directly, from the site itself, by search, social network, mail, "
     "campaign or another site.",
-    "referrer_domain": "Registered domain of the referring site.",
+    "referrer_domain": "Registered domain of the referring site: one of a list, or as it is found (`any`).",
     "section": "Section of the site to which the page belongs.",
     "status_class": "First digit of the answer's HTTP status.",
     "hour": "Hour of the request in the site's time zone.",

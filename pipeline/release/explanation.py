@@ -22,7 +22,7 @@ VISITOR_ORIGINS: Final = {
     "browser": "the user agent, its family without a version; the agent is not kept",
     "language": "the language field of the log, the most wanted one without its region",
     "referrer_class": "the referring address, as one of a few classes; the address is not kept",
-    "referrer_domain": "the referring address, named only where the site file names its registered domain",
+    "referrer_domain": "the referring address, its registered domain: a listed one, or any if the site file says so",
     "section": "the path, as the section of the site that the site file's rules put it into; no path is kept",
     "status_class": "the status of the answer, its first digit",
     "hour": "the time of the request in the site's time zone, its hour",

@@ -28,10 +28,14 @@ MEAN = {"kind": "mean", "name": "each", "title": "Requests a visitor", "of": "re
 SIZES = [*range(400, 4400, 100), *range(100, 300, 3), *range(5, 50, 5)]
 
 
-def by_country(noise: str) -> tuple[BoundSpecification, pd.DataFrame]:
+# The same without those around it, of which selection shows the lucky ones.
+FAR = [*range(400, 1400, 100), *range(5, 50, 5)]
+
+
+def by_country(noise: str, sizes: list[int]) -> tuple[BoundSpecification, pd.DataFrame]:
     """One table with withheld groups, so that every estimate is the count as it was drawn."""
     table = {"name": "t", "title": "T", "dimensions": ["country"], "measures": [REQUESTS, MEAN]}
-    people = pd.DataFrame({"country": COUNTRIES[: len(SIZES)], "people": SIZES, "events": [3 * size for size in SIZES]})
+    people = pd.DataFrame({"country": COUNTRIES[: len(sizes)], "people": sizes, "events": [3 * size for size in sizes]})
     return bound_tables(table, epsilon=0.3, noise=noise), people
 
 
@@ -98,7 +102,12 @@ def covered(rows: pd.DataFrame) -> float:
 
 @functools.cache
 def country_rows(noise: str) -> pd.DataFrame:
-    return drawn(*by_country(noise), "t", draws=300)
+    return drawn(*by_country(noise, SIZES), "t", draws=300)
+
+
+@functools.cache
+def far_rows(noise: str) -> pd.DataFrame:
+    return drawn(*by_country(noise, FAR), "t", draws=500)
 
 
 @functools.cache
@@ -119,7 +128,7 @@ def test_intervals_of_least_squares_estimates_cover_what_they_say(noise: str) ->
     rows = complete_rows(noise)
     cells = rows[rows["kind"] == "group"]
     assert len(cells) >= 10_000
-    assert covered(cells) == pytest.approx(0.955, abs=0.01)
+    assert covered(cells) == pytest.approx(0.955, abs=0.015)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -133,10 +142,19 @@ def test_least_squares_estimates_have_the_standard_deviation_they_say(noise: str
 @pytest.mark.parametrize("kind", ["total", "remainder"])
 @pytest.mark.parametrize("noise", NOISES)
 def test_intervals_of_totals_and_remainders_cover_95_percent(noise: str, kind: str) -> None:
-    rows = country_rows(noise)
+    rows = far_rows(noise)
     cells = rows[(rows["kind"] == kind) & (rows["measure"] != "each")]
-    assert len(cells) == 600
-    assert covered(cells) > 0.92
+    assert len(cells) == 1_000
+    assert covered(cells) == pytest.approx(0.953, abs=0.028)  # four standard deviations
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_what_marked_groups_lift_is_missing_in_their_remainder_which_is_marked_too(noise: str) -> None:
+    rows = country_rows(noise)
+    cells = rows[(rows["kind"] == "remainder") & (rows["measure"] == "people")]
+    print(f"{noise}: remainders beside many marked groups: {len(cells)} covered {covered(cells):.3f}")
+    assert float((cells["estimate"] - cells["truth"]).mean()) < 0
+    assert set(cells["obs_status"]) == {"U"}
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -156,12 +174,12 @@ def test_what_selection_lifts_is_marked(noise: str) -> None:
     assert len(lifted) > 100
     assert float(np.mean(lifted["value"].astype(float) - lifted["truth"])) > 1
     # Beyond the threshold noise forgets where it came from: 5 % of it lies beyond a half width of 95 %.
-    assert float((lifted["obs_status"] == "U").mean()) > 0.93
+    assert float((lifted["obs_status"] == "U").mean()) > 0.9
     assert covered(people[people["obs_status"] == "A"]) > 0.94
 
 
 def facts(noise: str) -> tuple[LevelFacts, ...]:
-    bound, people = by_country(noise)
+    bound, people = by_country(noise, SIZES)
     return draw_release(bound, groups_of(bound, people)).header.levels
 
 

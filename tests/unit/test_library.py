@@ -127,8 +127,8 @@ def test_the_same_release_again_is_the_recorded_one_whatever_is_passed() -> None
 
 
 def test_two_draws_are_not_alike() -> None:
-    drawn = {release(bound(), MONTH, Ledger.in_memory(), people=people()).to_bytes() for _ in range(5)}
-    assert len(drawn) == 5
+    drawn = {release(bound(), MONTH, Ledger.in_memory(), people=people()).to_bytes() for _ in range(20)}
+    assert len(drawn) > 5  # noise of a unit or two makes some of them equal
 
 
 def test_the_cap_holds_and_nothing_is_drawn_beyond_it() -> None:

@@ -49,7 +49,7 @@ def test_the_monthly_customers_tell_orders_and_revenue_of_products_within_bounds
         ("people", "customers"),
         ("orders", "orders"),
         ("revenue", "0.01 EUR"),
-        ("revenue_per_order", "0.01 EUR per orders"),
+        ("revenue_per_order", "0.01 EUR per order"),
     ]
     drawn = {measure.name: measure.measured for measure in product if isinstance(measure, Total)}
     assert drawn["orders"] == Measured("events", 3, Scope.GROUP)
