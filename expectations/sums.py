@@ -12,8 +12,8 @@ _RELATIVE = 1e-9
 _ABSOLUTE = 1e-6
 
 
-class ExpectPartsToAddUpToTheirParent(TableExpectation):
-    """Of every total, listed groups and their remainder add up exactly to the row they are parts of, at every depth.
+class _TotalsExpectation(TableExpectation):
+    """A rule about the parts of every measure that was drawn, each beside the row that it is part of.
 
     Args:
         totals: Measures that were drawn.
@@ -23,45 +23,39 @@ class ExpectPartsToAddUpToTheirParent(TableExpectation):
 
     def holds(self, frame: pd.DataFrame) -> bool:
         """Whether the rule holds for this table."""
-        return all(self._add_up(self.parts(frame, name)) for name in self.totals)
+        return all(self.fits(self.parts(frame, name)) for name in self.totals)
 
-    def _add_up(self, parts: pd.DataFrame) -> bool:
+    def fits(self, parts: pd.DataFrame) -> bool:
+        """Whether it holds for one measure."""
+        raise NotImplementedError
+
+
+class ExpectPartsToAddUpToTheirParent(_TotalsExpectation):
+    """Of every total, listed groups and their remainder add up exactly to the row they are parts of, at every depth."""
+
+    def fits(self, parts: pd.DataFrame) -> bool:
+        """Whether it holds for one measure."""
         families = parts.groupby("parent")
-        fits = families["value"].sum() == families["value_above"].first()
-        return bool(fits.fillna(value=False).all())
+        sums = families["value"].sum() == families["value_above"].first()
+        return bool(sums.fillna(value=False).all())
 
 
-class ExpectEstimatesToAddUp(TableExpectation):
-    """The estimates of parts add up as well: a remainder's is what is left, and a complete family's are consistent.
+class ExpectEstimatesToAddUp(_TotalsExpectation):
+    """The estimates of parts add up as well: a remainder's is what is left, and a complete family's are consistent."""
 
-    Args:
-        totals: Measures that were drawn.
-    """
-
-    totals: list[str]
-
-    def holds(self, frame: pd.DataFrame) -> bool:
-        """Whether the rule holds for this table."""
-        return all(self._add_up(self.parts(frame, name)) for name in self.totals)
-
-    def _add_up(self, parts: pd.DataFrame) -> bool:
+    def fits(self, parts: pd.DataFrame) -> bool:
+        """Whether it holds for one measure."""
         families = parts.groupby("parent")
         sums, wholes = families["estimate"].sum(), families["estimate_above"].first()
         return np.allclose(sums, wholes, rtol=_RELATIVE, atol=_ABSOLUTE)
 
 
-class ExpectNothingUnderAWithheldParent(TableExpectation):
-    """What is part of a withheld row, or of none, is not listed: it would tell about the withheld row.
+class ExpectNothingUnderAWithheldParent(_TotalsExpectation):
+    """What is part of a withheld row, or of none, is not listed: it would tell about the withheld row."""
 
-    Args:
-        totals: Measures that were drawn.
-    """
-
-    totals: list[str]
-
-    def holds(self, frame: pd.DataFrame) -> bool:
-        """Whether the rule holds for this table."""
-        return all(bool(self.parts(frame, name)["value_above"].notna().all()) for name in self.totals)
+    def fits(self, parts: pd.DataFrame) -> bool:
+        """Whether it holds for one measure."""
+        return bool(parts["value_above"].notna().all())
 
 
 class _MeansExpectation(TableExpectation):

@@ -73,7 +73,7 @@ def agreeing(
     Args:
         tables: By dimensions, estimates that agree, of all combinations of keys.
         keys: Public keys of every dimension.
-        least: At least 1.
+        least: At least 0.
 
     Returns:
         The same cells with their counts.

@@ -90,7 +90,7 @@ def agree_exactly(whole: Tables) -> bool:
     )
 
 
-@given(crossed(), st.integers(1, 30))
+@given(crossed(), st.integers(0, 30))
 @settings(max_examples=60, deadline=None)
 def test_displayed_counts_of_crossed_tables_agree_on_every_total_they_share(tables: Tables, least: int) -> None:
     sizes = {name: size for names, table in tables.items() for name, size in zip(names, table.shape, strict=True)}
