@@ -17,7 +17,7 @@ SOURCES += --customers "$$CUSTOMERS"
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench lock clean
+.PHONY: help setup run test check bench fuzz lock clean
 .NOTPARALLEL:
 
 help: ## List the commands
@@ -48,6 +48,9 @@ bench: $(READY) ## Measure speed, each figure beside something run on the same m
 	$(BIN)/python tests/benchmarks/bench_least_squares.py
 	$(BIN)/python tests/benchmarks/bench_ledger.py
 	$(BIN)/python tests/benchmarks/bench_library.py
+
+fuzz: $(READY) ## Read a million spoiled lines of every log format, guided by coverage
+	$(BIN)/python tests/fuzz/fuzz_log_lines.py
 
 lock: $(READY) ## Bring the lock file up to date with pyproject.toml; versions that fit stay
 	$(PINS) --output-file $(LOCK)

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 _COLUMN_WORDS: Final = {
     "country": "as the code of a country",
+    "region": "as the code of a region of declared countries",
     "category": "declared values only",
     "band": "a number, put into declared bands",
+    "age": "a date of birth, of which the age is kept, in declared bands",
     "year": "a date, of which the year is kept",
+    "month": "a date, of which year and month are kept",
 }
 
 
@@ -104,8 +107,8 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
         staging = load_staging(workspace, population, when)
         Verdicts.from_bytes(read_checks(staging)).require()
         require_dimensions(bound, staging)
+        secret = period_key(workspace, population, when)  # before anything is spent: it may not be to be had
         ledger.reserve(key, reservation, cap)
-        secret = period_key(workspace, population, when)
         groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress)
         ledger.record_draw(key, draw_release(bound, groups, revision=key.revision).to_bytes())
     else:
@@ -323,7 +326,10 @@ def _customer_origins(site: SiteFile) -> dict[str, str]:
     if site.customers is None:
         return {}
     found = {
-        name: f"column {one.column!r}, {_COLUMN_WORDS[one.kind]}" for name, one in site.customers.dimensions.items()
+        name: "the amounts of the orders, added up and put into declared bands"
+        if one.kind == "order_value"
+        else f"column {one.column!r}, {_COLUMN_WORDS[one.kind]}"
+        for name, one in site.customers.dimensions.items()
     }
     orders = site.customers.orders
     return found | ({"product": f"column {orders.product!r} of the orders, declared products only"} if orders else {})

@@ -6,9 +6,11 @@ nothing about anybody, only the numbers beside them do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
+from zoneinfo import available_timezones
 
 import pycountry
 from pydantic import AfterValidator, Field
@@ -68,6 +70,8 @@ class Dimension:
         keys: The closed, public list of values; of an open dimension those that are known beforehand.
         is_open: True where values are taken as they are found: they are not public, and a release names those
             only that many people share.
+        is_partial: True where only some events have a value (the first request of a visit, for example); the others
+            are of no group. A person of whom no event has one is ``unknown``.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Dimension:
     per_person: bool
     keys: tuple[str, ...]
     is_open: bool = False
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,14 @@ class Quantity:
     unit: str
 
 
+# What requests carry, each in a column of staging: 1 where it begins a visit, 1 where a page or a file was got.
+VISITS = "visits"
+PAGE_VIEWS = "page_views"
+VISITOR_QUANTITIES = {
+    EVENTS: Quantity(EVENTS, "Requests", "requests"),
+    VISITS: Quantity(VISITS, "Visits", "visits"),
+    PAGE_VIEWS: Quantity(PAGE_VIEWS, "Pages and downloads", "page views"),
+}
 COUNTRIES = (*sorted(country.alpha_2 for country in pycountry.countries), UNKNOWN)
 OPERATING_SYSTEMS = ("Android", "ChromeOS", "Linux", "Windows", "iOS", "macOS", OTHER, UNKNOWN)
 BROWSERS = ("Chrome", "Edge", "Firefox", "Opera", "Safari", "Samsung Internet", OTHER, UNKNOWN)
@@ -101,8 +114,15 @@ LANGUAGES = (
     "it", "ja", "ko", "lt", "lv", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr", "uk",
     "vi", "zh", OTHER, UNKNOWN,
 )  # fmt: skip
-REFERRER_CLASSES = ("direct", "internal", "search", "social", "mail", "campaign", "site")
+REFERRER_CLASSES = ("direct", "internal", "search", "social", "mail", "campaign", "site", UNKNOWN)
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+# By the ending of a file's name; what has none is a page. A site may declare kinds of its own.
+FILE_KINDS = ("page", "download", "image", "script", "style", "font", "media", "feed", OTHER)
+# From the worst down (https://httpd.apache.org/docs/2.4/mod/core.html#loglevel); nginx has some of these.
+ERROR_LEVELS = ("emerg", "alert", "crit", "error", "warn", "notice", "info", "debug")
+ERROR_KINDS = ("not found", "forbidden", "upstream", "time-out", "encryption", "request", OTHER)
+# Zones that a browser may report: places, and UTC.
+TIME_ZONES = (*sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")), "UTC")
 HOURS = tuple(f"{hour:02d}" for hour in range(24))
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -115,36 +135,24 @@ AUDIENCE_TITLES = {
 UNIT_NAMES = {Population.VISITORS: "visitor", Population.CUSTOMERS: "customer"}
 
 
-def visitor_dimensions(
-    sections: tuple[str, ...],
-    referrer_domains: tuple[str, ...] | Literal["any"],
-    languages: tuple[str, ...] = LANGUAGES,
-) -> dict[str, Dimension]:
-    """Dimensions of visitors; sections, domains and languages are the site's own closed lists, or ``any`` domain."""
-    is_open = referrer_domains == "any"
-    domains = () if is_open else tuple(dict.fromkeys(referrer_domains))
-    return _by_name(
-        Dimension("country", "Country", True, COUNTRIES),
-        Dimension("operating_system", "Operating system", True, OPERATING_SYSTEMS),
-        Dimension("browser", "Browser", True, BROWSERS),
-        Dimension("language", "Browser language", True, _closed(languages)),
-        Dimension("referrer_class", "How they arrived", True, REFERRER_CLASSES),
-        Dimension("referrer_domain", "Referring site", False, (*domains, OTHER, NONE), is_open),
-        Dimension("section", "Section of the site", False, (*dict.fromkeys(sections), OTHER)),
-        Dimension("status_class", "Status of the answer", False, STATUS_CLASSES),
-        Dimension("hour", "Hour of the day", False, HOURS),
-        Dimension("weekday", "Day of the week", False, WEEKDAYS),
+def version_keys(versions: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """``Firefox 115``, ``Firefox 116``, ..., and ``other``, ``unknown``."""
+    return closed(
+        tuple(f"{browser} {n}" for browser, (first, last) in versions.items() for n in range(first, last + 1))
     )
+
+
+def region_keys(countries: Iterable[str]) -> tuple[str, ...]:
+    """Codes of the regions of countries (ISO 3166-2), ``DE-BE``, sorted."""
+    named = frozenset(countries)
+    return tuple(sorted(region.code for region in pycountry.subdivisions if region.country_code in named))
 
 
 def closed_dimension(name: str, title: str, keys: tuple[str, ...], *, per_person: bool) -> Dimension:
     """A site's own dimension over a declared list; what is not on the list is ``other`` or ``unknown``."""
-    return Dimension(name, title, per_person, _closed(keys))
+    return Dimension(name, title, per_person, closed(keys))
 
 
-def _closed(keys: tuple[str, ...]) -> tuple[str, ...]:
+def closed(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """A list of keys with ``other`` and ``unknown`` at its end."""
     return tuple(dict.fromkeys((*keys, OTHER, UNKNOWN)))
-
-
-def _by_name(*dimensions: Dimension) -> dict[str, Dimension]:
-    return {dimension.name: dimension for dimension in dimensions}

@@ -13,6 +13,8 @@ from pipeline.vocabulary import Audience, Population
 HOME_VARIABLE = "DEMOGRAPHICS_HOME"
 RELEASES_VARIABLE = "DEMOGRAPHICS_RELEASES"
 LEDGER_VARIABLE = "DEMOGRAPHICS_LEDGER"
+KEYS_VARIABLE = "DEMOGRAPHICS_KEYS"
+MASTER_KEY_VARIABLE = "DEMOGRAPHICS_MASTER_KEY"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Workspace:
         return os.environ.get(LEDGER_VARIABLE, "") or self.home / "ledger.db"
 
     @property
+    def key_store(self) -> str:
+        """Where keys of periods come from: ``DEMOGRAPHICS_KEYS``, or ``file``; see ``deidentify.key_store``."""
+        return os.environ.get(KEYS_VARIABLE, "") or "file"
+
+    @property
     def signing_keys(self) -> Path:
         """The publisher's key pair: ``minisign.key`` (0600) and ``minisign.pub``."""
         return self.home / "keys" / "signing"
@@ -82,7 +89,7 @@ class Workspace:
         return self.home / "staging" / population / str(period)
 
     def period_key(self, population: Population, period: Period) -> Path:
-        """The key of the period's pseudonyms (0600)."""
+        """The key of the period's pseudonyms, or its part of it where the deployment has a master secret (0600)."""
         return self.home / "keys" / population / f"{period}.key"
 
     def report(self, release: str, period: str, revision: int) -> Path:

@@ -28,7 +28,15 @@ EVENT_DEFAULTS = {
     "status_class": "2xx",
     "hour": "10",
     "weekday": "Mon",
+    "file_kind": "page",
+    "entry_section": None,
+    "exit_section": None,
+    "from_section": None,
+    "to_section": None,
+    "visits": 0,
+    "page_views": 1,
 }
+WHOLE_NUMBERS = ("visits", "page_views")
 
 
 def site_document() -> dict[str, Any]:
@@ -76,7 +84,9 @@ def write_visitors(folder: Path, events: pd.DataFrame, period: Period = WEEK) ->
     """Staging of visitors from a frame of events, whose missing columns get a default."""
     folder.mkdir(parents=True, exist_ok=True)
     frame = events.assign(**{name: value for name, value in EVENT_DEFAULTS.items() if name not in events})
-    duckdb.from_df(frame).write_parquet(str(folder / "events.parquet"))
+    columns = ", ".join(f"{name}::TINYINT AS {name}" for name in WHOLE_NUMBERS)
+    texts = ", ".join(f"{name}::VARCHAR AS {name}" for name, value in EVENT_DEFAULTS.items() if value is None)
+    duckdb.from_df(frame).project(f"* REPLACE ({columns}, {texts})").write_parquet(str(folder / "events.parquet"))
     counts = SourceCounts.of(Accounting(len(frame), len(frame)))
     manifest = StagingManifest(population=Population.VISITORS, period=str(period), sources={"visitor logs": counts})
     (folder / "manifest.json").write_text(manifest.model_dump_json(), "utf-8")

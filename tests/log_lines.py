@@ -43,6 +43,8 @@ def site_of(**options: Any) -> SiteFile:
         "max_rejected_share": 1.0,
     }
     zone = options.pop("time_zone", "UTC")
+    if trailing := options.pop("trailing_fields", None):
+        options["logs"] = [{"paths": declared["logs"], "format": "combined", "trailing_fields": trailing}]
     budget = {"visitors": {"epsilon": 1, "delta": 1e-6}}
     document = {"site": "Test", "time_zone": zone, "visitors": {**declared, **options}, "budget": budget}
     return SiteFile.model_validate(document)

@@ -17,25 +17,19 @@ class Accounting:
         used: Lines that went into staging.
         left_out: By reason: ``bot``, ``outside the period``, ... Lines that are fine but not wanted.
         rejected: By reason: lines that could not be used.
+        places: By reason of rejection, where some such lines stand: ``access.log line 12``; never what they say.
     """
 
     read: int = 0
     used: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = self.used + sum(self.left_out.values()) + sum(self.rejected.values())
         if parts != self.read:
             raise AssertionError(f"{self.read} lines read, but {parts} accounted for")
-
-    def __add__(self, other: Accounting) -> Accounting:
-        return Accounting(
-            self.read + other.read,
-            self.used + other.used,
-            _add(self.left_out, other.left_out),
-            _add(self.rejected, other.rejected),
-        )
 
     @property
     def rejected_share(self) -> float:
@@ -46,16 +40,16 @@ class Accounting:
         """Refuse a source of which too much could not be used.
 
         Raises:
-            RejectShareError: More than ``limit`` was rejected; names the reasons, never the lines.
+            RejectShareError: More than ``limit`` was rejected; names the reasons and the places of some lines, never
+                the lines.
         """
         if self.rejected_share > limit:
-            reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.rejected.items()))
+            reasons = ", ".join(f"{reason} {count:,}{self._where(reason)}" for reason, count in self.rejected.items())
             raise RejectShareError(
                 f"{source}: at most {limit:.2%} of the lines may be rejected",
                 value=f"{self.rejected_share:.2%} of {self.read:,} ({reasons})",
                 remedy="Check format and encoding in the site file, or raise max_rejected_share.",
             )
 
-
-def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {reason: left.get(reason, 0) + right.get(reason, 0) for reason in sorted({*left, *right})}
+    def _where(self, reason: str) -> str:
+        return f" ({'; '.join(found)})" if (found := self.places.get(reason)) else ""

@@ -1,46 +1,156 @@
 """Generalisation of declared columns: a raw value becomes one of the column's closed keys.
 
-Each distinct raw value is looked at once, in memory; a table ``(raw, key)`` of the connection holds what became of it.
+Each distinct text of a batch is looked at once, in memory; numbers, dates and times are compared as they are.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.deidentify.countries import country_codes
-from pipeline.site import LARGEST_AMOUNT, BandColumn, CategoryColumn, CountryColumn, YearColumn
-from pipeline.vocabulary import OTHER, UNKNOWN
-
-Column = CountryColumn | CategoryColumn | BandColumn | YearColumn
+from pipeline.deidentify.countries import country_codes, region_codes
+from pipeline.site import (
+    LARGEST_AMOUNT,
+    OLDEST_AGE,
+    AgeColumn,
+    BandColumn,
+    CategoryColumn,
+    CountryColumn,
+    MonthColumn,
+    ReadColumn,
+    RegionColumn,
+    YearColumn,
+    month_number,
+)
+from pipeline.vocabulary import OTHER, UNKNOWN, closed
 
 # Dates of which the year can be told whatever the order of day and month.
 _YEAR_PATTERNS: Final = (r"^(\d{4})(?:-\d{1,2}-\d{1,2}|/\d{1,2}/\d{1,2})?(?:[T ].*)?$",
                          r"^\d{1,2}[/.-]\d{1,2}[/.-](\d{4})(?:[T ].*)?$")  # fmt: skip
 _NUMBER: Final = r"^[-+]?(\d{1,3}(,\d{3})+|\d+)(\.\d*)?$"
+CODE: Final = pa.int16()  # of places in a closed list
 
 
-def map_keys(connection: duckdb.DuckDBPyConnection, target: str, column: Column, rows: str, raw: str) -> None:
-    """Make a table ``target`` with ``raw`` and ``key`` for every distinct value of a column; NULL reads as ''.
+@dataclass(frozen=True)
+class Generaliser:
+    """Makes codes of one column's values: their places among the keys.
 
-    Args:
-        connection: Holds the rows in memory; its time zone is the site's.
-        target: Name of the table to make.
+    Attributes:
         column: What the site file declares.
-        rows: Table that holds the raw values.
-        raw: Its column.
+        start: First day of the period, for ages.
     """
-    distinct = f"(SELECT DISTINCT coalesce({raw}, '') AS raw FROM {rows})"
-    if isinstance(column, CountryColumn):
-        _map_countries(connection, target, distinct)
-    elif isinstance(column, CategoryColumn):
-        _map_categories(connection, target, distinct, column.values)
-    elif isinstance(column, BandColumn):
-        connection.execute(f"CREATE TEMP TABLE {target} AS SELECT raw, {_band(column)} AS key FROM {distinct}")
-    else:
-        connection.execute(f"CREATE TEMP TABLE {target} AS SELECT raw, {_year(column)} AS key FROM {distinct}")
+
+    column: ReadColumn
+    start: dt.date
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The closed list that codes are places in, ``other`` and ``unknown`` among it."""
+        return closed(self.column.keys())
+
+    @property
+    def name(self) -> str:
+        """The column's name in the source."""
+        return self.column.column
+
+    @property
+    def takes_types(self) -> bool:
+        """Whether whole numbers, dates and times are understood as they are; all others want text."""
+        return isinstance(self.column, BandColumn | AgeColumn | YearColumn | MonthColumn)
+
+    def takes(self, kind: pa.DataType) -> bool:
+        """Whether ``place_of`` understands values of this type."""
+        fits = pa.types.is_integer if isinstance(self.column, BandColumn) else pa.types.is_temporal
+        return self.takes_types and bool(fits(kind))
+
+    def value_of(self, raw: str) -> str:
+        """SQL: the number, age, year or month of a value of a type that this takes."""
+        return self._value(raw, is_text=False)
+
+    def place_of(self, value: str) -> str:
+        """SQL: the code of what ``value_of`` makes."""
+        if isinstance(self.column, BandColumn | AgeColumn):
+            return f"({band_of(value, self.column.edges, self._code(UNKNOWN))})::SMALLINT"
+        assert isinstance(self.column, YearColumn | MonthColumn)
+        first, unknown, other = self.column.first, self._code(UNKNOWN), self._code(OTHER)
+        place = f"{value} - {first if isinstance(first, int) else month_number(first)}"
+        inside = f"WHEN {place} BETWEEN 0 AND {len(self.column.keys()) - 1} THEN {place}"
+        return f"(CASE WHEN {value} IS NULL THEN {unknown} {inside} ELSE {other} END)::SMALLINT"
+
+    def codes(self, connection: duckdb.DuckDBPyConnection, values: pa.Array) -> pa.Array:
+        """One code a value, each distinct one looked at once; a missing one is ``unknown``.
+
+        Args:
+            connection: In memory; its time zone is the site's.
+            values: Text, plain or as a dictionary; anything else is read as text.
+        """
+        told = values if isinstance(values, pa.DictionaryArray) else values.cast(pa.string()).dictionary_encode()
+        found = pc.take(self._looked_up(connection, told.dictionary), told.indices)
+        return pc.fill_null(found, pa.scalar(self._code(UNKNOWN), CODE))
+
+    def _looked_up(self, connection: duckdb.DuckDBPyConnection, values: pa.Array) -> pa.Array:
+        match self.column:
+            case CountryColumn():
+                return self._named(values, country_codes(values.to_pylist()))
+            case RegionColumn(countries=countries):
+                return self._named(values, region_codes(values.to_pylist(), countries))
+            case CategoryColumn(values=declared):
+                return self._named(values, {name: _category(name, declared) for name in values.to_pylist()})
+        connection.register("looked_up", pa.table({"raw": values, "place": np.arange(len(values))}))
+        told = f"SELECT place, {self._value('raw', is_text=True)} AS value FROM looked_up"
+        query = f"SELECT {self.place_of('value')} AS code FROM ({told}) ORDER BY place"
+        found = fetch_table(connection, query).column("code").combine_chunks()
+        connection.unregister("looked_up")
+        return found
+
+    def _named(self, values: pa.Array, keys: Mapping[str, str]) -> pa.Array:
+        places = {key: place for place, key in enumerate(self.keys)}
+        return pa.array([places[keys.get(name, UNKNOWN)] for name in values.to_pylist()], CODE)
+
+    def _value(self, raw: str, *, is_text: bool) -> str:
+        """SQL: the number, age, year or month that a raw value tells; NULL if it tells none."""
+        instant = instant_of(raw) if is_text else f"{raw}::TIMESTAMPTZ"
+        match self.column:
+            case BandColumn():
+                return number_of(raw) if is_text else raw
+            case AgeColumn():
+                age = f"date_sub('year', ({instant})::DATE, DATE '{self.start}')"
+                return f"CASE WHEN {age} BETWEEN 0 AND {OLDEST_AGE} THEN {age} END"
+            case YearColumn():
+                return year_of(raw) if is_text else f"year({instant})"
+        return f"year({instant}) * 12 + month({instant}) - 1"
+
+    def _code(self, key: str) -> int:
+        return self.keys.index(key)
+
+
+def fetch_table(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """What a query finds, without a copy on the way."""
+    relation = connection.sql(query)
+    assert relation is not None
+    return pa.table(relation.to_arrow_table())
+
+
+def band_of(number: str, edges: Sequence[int | float | Decimal], missing: int) -> str:
+    """SQL: the place of the band that a number belongs to, from 0; ``missing`` where it is none."""
+    below = "".join(f" WHEN {number} < {Decimal(str(edge)):f} THEN {place}" for place, edge in enumerate(edges))
+    return f"CASE WHEN ({number}) IS NULL THEN {missing}{below} ELSE {len(edges)} END"
+
+
+def _category(name: str, declared: Sequence[str]) -> str:
+    if name in declared:
+        return name
+    bare = name.strip(" ")
+    return bare if bare in declared else OTHER if bare else UNKNOWN
 
 
 def number_of(raw: str) -> str:
@@ -78,43 +188,3 @@ def instant_of(raw: str) -> str:
     # The cast alone would also take words such as 'infinity', and years before any customer.
     iso = f"regexp_matches(trim({raw}), '^\\d{{4}}-\\d\\d-\\d\\d([T ]|$)')"
     return f"CASE WHEN {iso} THEN try_cast(trim({raw}) AS TIMESTAMPTZ) END"
-
-
-def _map_countries(connection: duckdb.DuckDBPyConnection, target: str, distinct: str) -> None:
-    names = [name for (name,) in connection.execute(f"SELECT raw FROM {distinct}").fetchall()]
-    found = country_codes(names)
-    keys = pa.table(
-        {"raw": pa.array(names, pa.string()), "key": pa.array([found.get(n, UNKNOWN) for n in names], pa.string())}
-    )
-    connection.register("country_keys", keys)
-    connection.execute(f"CREATE TEMP TABLE {target} AS FROM country_keys")
-    connection.unregister("country_keys")
-
-
-def _map_categories(connection: duckdb.DuckDBPyConnection, target: str, distinct: str, values: tuple[str, ...]) -> None:
-    connection.execute(
-        f"""
-        CREATE TEMP TABLE {target} AS
-        WITH declared AS (SELECT unnest(?::VARCHAR[]) AS value)
-        SELECT raw, CASE
-            WHEN trim(raw) = '' THEN '{UNKNOWN}'
-            WHEN raw IN (FROM declared) THEN raw
-            WHEN trim(raw) IN (FROM declared) THEN trim(raw)
-            ELSE '{OTHER}' END AS key
-        FROM {distinct}
-        """,
-        [list(values)],
-    )
-
-
-def _band(column: BandColumn) -> str:
-    number = number_of("raw")
-    *below, last = column.keys()
-    cases = "".join(f" WHEN {number} < {edge} THEN '{key}'" for edge, key in zip(column.edges, below, strict=True))
-    return f"CASE WHEN {number} IS NULL THEN '{UNKNOWN}'{cases} ELSE '{last}' END"
-
-
-def _year(column: YearColumn) -> str:
-    year = year_of("raw")
-    inside = f"{year} BETWEEN {column.first} AND {column.last}"
-    return f"CASE WHEN {year} IS NULL THEN '{UNKNOWN}' WHEN {inside} THEN {year}::VARCHAR ELSE '{OTHER}' END"

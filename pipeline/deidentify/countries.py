@@ -1,4 +1,4 @@
-"""Names and codes of countries as people write them, read as ISO 3166-1 alpha-2.
+"""Names and codes of countries and their regions as people write them, read as codes of ISO 3166-1 and 3166-2.
 
 Whole names and codes only: a search by similarity would find a country for every province that has one in its name.
 """
@@ -12,6 +12,8 @@ from functools import cache
 from typing import Final
 
 import pycountry
+
+from pipeline.vocabulary import OTHER
 
 # Names that are in use and that ISO 3166-1 has not, or no longer.
 _ALIASES: Final = {
@@ -46,6 +48,39 @@ def country_codes(names: Iterable[str]) -> dict[str, str]:
     known = _known()
     found = ((name, known.get(_plain(name))) for name in names)
     return {name: code for name, code in found if code is not None}
+
+
+def region_codes(names: Iterable[str], countries: tuple[str, ...]) -> dict[str, str]:
+    """Read names and codes as regions of countries.
+
+    Args:
+        names: Codes (``DE-BE``; ``BE`` where one country alone is given) or names of subdivisions.
+        countries: Alpha-2 codes of the countries whose regions are told.
+
+    Returns:
+        The code of every name that is a region of one of the countries, ``other`` of every name that is a code of a
+        region elsewhere, or a name that regions elsewhere alone have; names of none, or of several, are left out.
+    """
+    known = _known_regions(countries)
+    found = ((name, known.get(_plain(name))) for name in names)
+    return {name: code for name, code in found if code is not None}
+
+
+@cache
+def _known_regions(countries: tuple[str, ...]) -> dict[str, str]:
+    """By code and name as ``_plain`` writes it: the region's code, or ``other``."""
+    elsewhere = {_plain(word): OTHER for region in pycountry.subdivisions for word in (region.code, region.name)}
+    named: dict[str, set[str]] = {}
+    for region in pycountry.subdivisions:
+        if region.country_code in countries:
+            named.setdefault(_plain(region.name), set()).add(region.code)
+    several = {name for name, codes in named.items() if len(codes) > 1}
+    table = {name: code for name, code in elsewhere.items() if name not in several}
+    table |= {name: min(codes) for name, codes in named.items() if name not in several}
+    codes = [region.code for region in pycountry.subdivisions if region.country_code in countries]
+    if len(countries) == 1:
+        table |= {_plain(code.partition("-")[2]): code for code in codes}
+    return table | {_plain(code): code for code in codes}
 
 
 @cache

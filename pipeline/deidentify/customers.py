@@ -7,9 +7,12 @@ the keys of closed lists, the amounts of orders where these are declared, and co
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hmac
+import itertools
+import json
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,45 +20,89 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline import __version__
 from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.columns import amount_of, instant_of, map_keys
-from pipeline.deidentify.pseudonyms import period_key
+from pipeline.deidentify.batches import USED, Reading, Stage, account
+from pipeline.deidentify.columns import CODE, fetch_table
+from pipeline.deidentify.customer_rows import carry_over, code_name, generalisers_of, open_customers, read_rows
+from pipeline.deidentify.orders import order_value_code, read_orders, used_orders
+from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import (
     EVENTS,
     PERSONS,
     SourceCounts,
     Staging,
     StagingManifest,
+    earlier_manifest,
     replace_staging,
     write_manifest,
 )
 from pipeline.errors import StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
-from pipeline.site import REVENUE, CsvSource, CustomerSource, DatabaseSource, OrderSource, SiteFile
+from pipeline.site import CustomerSource, SiteFile
+from pipeline.sources.ahead import one_ahead
 from pipeline.sources.engine import memory_engine
-from pipeline.sources.payment import PaymentWatch, refuse_payment_names
-from pipeline.sources.tables import open_table, require_columns
-from pipeline.vocabulary import OTHER, UNKNOWN, Population
+from pipeline.sources.rows import Span
+from pipeline.vocabulary import Population, closed
 from pipeline.workspace import Workspace
 
-USED: Final = "used"
-_LEFT_OUT: Final = frozenset({"signed up later", "outside the period", "no such customer"})
+# What changed while the earlier reading went on, or by a clock that is late, is read again.
+MARGIN: Final = dt.timedelta(hours=1)
+# Parts that are sorted one after the other, while the one before is written: by the first digit of the pseudonym.
+_PARTS: Final = ("0", "4", "8", "c", "g")
+_ROWS_A_GROUP: Final = 122_880  # of Parquet: what the engine gives one thread
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What both sources are read with: a connection in memory, the period, and where paths begin."""
+class _Asked:
+    """The period that is asked for, and what tells whether its earlier staging can be gone on from."""
 
-    connection: duckdb.DuckDBPyConnection
-    start: dt.datetime
-    end: dt.datetime
-    base: Path
-    progress: Progress
+    workspace: Workspace
+    period: Period
+    site: SiteFile
+    key: PeriodKey
+
+    @property
+    def folder(self) -> Path:
+        return self.workspace.staging(Population.CUSTOMERS, self.period)
+
+    @property
+    def customers(self) -> CustomerSource:
+        assert self.site.customers is not None
+        return self.site.customers
+
+    def declaration(self, place: str) -> str:
+        """A digest of the declaration, the source, the program and the period's key: of another one, all is read."""
+        declared = self.customers.model_dump_json(exclude={"orders", "max_rejected_share"})
+        told = json.dumps([declared, place, self.site.time_zone, __version__])
+        return hmac.digest(self.key.derive("declaration"), told.encode(), "sha256").hex()
+
+    def began(self, declaration: str) -> dt.datetime | None:
+        """When the reading for earlier staging by the same declaration began, if there is any."""
+        manifest = earlier_manifest(self.workspace, Population.CUSTOMERS, self.period)
+        return manifest.began if manifest and manifest.declaration == declaration else None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What became of the customers' rows.
+
+    Attributes:
+        counts: Of those read, and those carried over.
+        declaration: Digest of how they are declared; empty unless later readings may go on from here.
+    """
+
+    counts: SourceCounts
+    declaration: str
 
 
 def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progress: Progress = silent) -> Staging:
     """Turn the customers of a period, and their orders if the site declares them, into de-identified staging.
+
+    Where the site file declares when rows changed, and the period was staged before from the same source by the same
+    declaration and program, rows that changed since are read and the others carried over. Rows that were deleted from
+    the source are not noticed by that.
 
     Args:
         workspace: Where staging and the period's key lie; relative sources are relative to its site file.
@@ -65,8 +112,8 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
 
     Returns:
         Staging with ``persons.parquet`` (person and the declared dimensions, all text) and, where orders are
-        declared, ``events.parquet`` (person, product, and ``revenue``, BIGINT, where the amount is declared); rows in
-        the order of the pseudonyms.
+        declared, ``events.parquet`` (person, product, and BIGINT ``revenue``, or one such column a currency, where the
+        amount is declared); rows in the order of the pseudonyms.
 
     Raises:
         ConfigurationError: The site declares no customers, or another kind of period.
@@ -74,199 +121,131 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
             than the declared share of it cannot be used.
         StagingError: The period has no customers, or staging cannot be written. Earlier staging stays.
     """
-    customers = _customers_of(site, period)
+    site.require_period(Population.CUSTOMERS, period)
+    began = dt.datetime.now(dt.UTC)
+    asked = _Asked(workspace, period, site, period_key(workspace, Population.CUSTOMERS, period))
     with memory_engine("customers") as connection:
-        connection.execute("SET preserve_insertion_order = true")  # of rows with one key the first is kept
         connection.execute("SET TimeZone = ?", [site.time_zone])
-        period_key(workspace, Population.CUSTOMERS, period).install(connection)
-        stage = _Stage(connection, *period.bounds(site.zone), workspace.site_file.parent, progress)
-        counts = {"customers": _read_customers(stage, customers)}
-        if not counts["customers"].used:
-            raise StagingError(
-                "a period must have customers to be counted",
-                value=f"the period has no customers: {period}",
-                remedy="Check the source, the sign-up column and the period.",
-            )
-        if customers.orders is not None:
-            counts["orders"] = _read_orders(stage, customers.orders)
+        asked.key.install(connection)
+        stage = Stage(connection, *period.bounds(site.zone), workspace.site_file.parent, progress)
+        found = _read_customers(stage, asked)
+        counts = {"customers": found.counts}
+        if asked.customers.orders is not None:
+            counts["orders"] = SourceCounts.of(read_orders(stage, asked.customers.orders))
         manifest = StagingManifest(
             population=Population.CUSTOMERS,
             period=str(period),
-            sources={name: SourceCounts.of(accounting) for name, accounting in counts.items()},
+            sources=counts,
+            began=began if found.declaration else None,
+            declaration=found.declaration,
         )
-        _write(workspace, period, connection, manifest, customers.orders)
-    return Staging(Population.CUSTOMERS, period, workspace.staging(Population.CUSTOMERS, period), manifest)
+        _write(asked, connection, manifest)
+    return Staging(Population.CUSTOMERS, period, asked.folder, manifest)
 
 
-def _customers_of(site: SiteFile, period: Period) -> CustomerSource:
-    site.require_period(Population.CUSTOMERS, period)
-    assert site.customers is not None
-    return site.customers
-
-
-def _read_customers(stage: _Stage, customers: CustomerSource) -> Accounting:
-    """Make the table ``persons``: one row a customer of the period, person and dimensions."""
-    source_columns = {name: column.column for name, column in customers.dimensions.items()}
-    declared = [customers.person, *filter(None, [customers.signed_up]), *source_columns.values()]
-    columns = list(dict.fromkeys(declared))
-    place = {name: f"c{index}" for index, name in enumerate(columns)}
-    typed = ", ".join(f"{raw} VARCHAR" for raw in place.values())
-    stage.connection.execute(f"CREATE TEMP TABLE customer_rows (line BIGINT, person VARCHAR, {typed})")
-    insert = f"""
-        INSERT INTO customer_rows SELECT $line + row_number() OVER (),
-            CASE WHEN trim({place[customers.person]}) <> '' THEN pseudonym(trim({place[customers.person]})) END,
-            {", ".join(place.values())}
-        FROM batch
-    """
-    rejected = _read(stage, customers.source, columns, "customers", insert)
-    _judge_customers(stage, customers, place, by_line=isinstance(customers.source, CsvSource))
-    accounting = _account(stage.connection, "judged_customers", rejected)
+def _read_customers(stage: Stage, asked: _Asked) -> _Read:
+    """Make the view ``persons``: one row a customer of the period, person and codes of dimensions."""
+    customers, generalisers = asked.customers, generalisers_of(stage, asked.customers)
+    reading = open_customers(stage, customers)
+    declaration, since = _going_on(asked, reading)
+    span = Span(customers.changed, since - MARGIN) if customers.changed and since else None
+    read_rows(reading, customers, generalisers, span)
+    accounting = account(stage.connection, "customer_rows", reading.rejected)
     accounting.require_share("customers", customers.max_rejected_share)
-    _generalise(stage.connection, customers, place)
-    return accounting
-
-
-def _judge_customers(stage: _Stage, customers: CustomerSource, place: dict[str, str], *, by_line: bool) -> None:
-    """Make ``judged_customers``: the rows with their outcome. Of rows with one key the first is kept."""
-    # A database has no first row: there the order of what the rows hold decides, the same at every reading.
-    first = "line" if by_line else f"{', '.join(place.values())}, line"
-    signed_up = instant_of(place[customers.signed_up]) if customers.signed_up else "NULL"
-    dated = "true" if customers.signed_up else "false"
+    carried = 0
+    if span is not None:
+        carried = carry_over(stage.connection, pq.read_table(asked.folder / PERSONS), generalisers)
+    _require_customers(accounting.used + carried, asked.period)
+    names = "".join(f', "{code_name(name)}" AS "{name}"' for name in generalisers)
     stage.connection.execute(
-        f"""
-        CREATE TEMP TABLE judged_customers AS
-        WITH ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY person ORDER BY {first}) AS rank, {signed_up} AS signed_up
-            FROM customer_rows
+        f"CREATE TEMP VIEW persons AS SELECT person{names} FROM customer_rows WHERE outcome = '{USED}'"
+    )
+    return _Read(_with_carried(accounting, carried), declaration)
+
+
+def _going_on(asked: _Asked, reading: Reading) -> tuple[str, dt.datetime | None]:
+    """The digest of the declaration, and since when rows are read; where nothing says when rows changed, neither."""
+    if asked.customers.changed is None:
+        return "", None
+    declaration = asked.declaration(reading.table.place)
+    return declaration, asked.began(declaration)
+
+
+def _with_carried(accounting: Accounting, carried: int) -> SourceCounts:
+    added = replace(accounting, read=accounting.read + carried, used=accounting.used + carried)
+    return SourceCounts.of(added).model_copy(update={"carried": carried})
+
+
+def _require_customers(count: int, period: Period) -> None:
+    if not count:
+        raise StagingError(
+            "a period must have customers to be counted",
+            value=f"the period has no customers: {period}",
+            remedy="Check the source, the sign-up column and the period.",
         )
-        SELECT * EXCLUDE (rank, signed_up, line), CASE
-            WHEN person IS NULL THEN 'no key'
-            WHEN rank > 1 THEN 'repeated key'
-            WHEN {dated} AND signed_up IS NULL THEN 'date'
-            WHEN {dated} AND signed_up >= $end THEN 'signed up later'
-            ELSE '{USED}' END AS outcome
-        FROM ranked
-        """,
-        {"end": stage.end},
-    )
-    stage.connection.execute("DROP TABLE customer_rows")
 
 
-def _generalise(connection: duckdb.DuckDBPyConnection, customers: CustomerSource, place: dict[str, str]) -> None:
-    """Make ``persons`` out of the judged rows: person, and one key a dimension."""
-    connection.execute(f"CREATE TEMP VIEW used_customers AS FROM judged_customers WHERE outcome = '{USED}'")
-    chosen, joins = [], []
-    for index, (name, column) in enumerate(customers.dimensions.items()):
-        raw = place[column.column]
-        map_keys(connection, f"keys_{index}", column, "used_customers", raw)
-        chosen.append(f'keys_{index}.key AS "{name}"')
-        joins.append(f"JOIN keys_{index} ON keys_{index}.raw = coalesce(used_customers.{raw}, '')")
-    connection.execute(
-        f"CREATE TEMP TABLE persons AS SELECT person, {', '.join(chosen)} FROM used_customers {' '.join(joins)}"
-    )
-    connection.execute("DROP VIEW used_customers; DROP TABLE judged_customers")
-
-
-def _read_orders(stage: _Stage, orders: OrderSource) -> Accounting:
-    """Make the table ``order_rows``: one row an order, de-identified while it is read, with its outcome."""
-    declared = (orders.person, orders.placed, orders.product, *([orders.amount.column] if orders.amount else []))
-    columns = list(dict.fromkeys(declared))
-    person, placed, product, *amount = (f"c{columns.index(name)}" for name in declared)
-    revenue = amount_of(amount[0], orders.amount.decimals) if orders.amount else "0"
-    stage.connection.execute(
-        "CREATE TEMP TABLE order_rows (person VARCHAR, product VARCHAR, revenue BIGINT, outcome VARCHAR)"
-    )
-    stage.connection.execute(
-        "CREATE TEMP TABLE products AS SELECT unnest($names::VARCHAR[]) AS name", {"names": list(orders.products)}
-    )
-    stage.connection.execute("SET VARIABLE period_start = $start", {"start": stage.start})
-    stage.connection.execute("SET VARIABLE period_end = $end", {"end": stage.end})
-    insert = f"""
-        INSERT INTO order_rows
-        WITH typed AS (
-            SELECT trim({person}) AS key, {instant_of(placed)} AS placed, trim({product}) AS product,
-                {revenue} AS revenue
-            FROM batch
-        ), timely AS (
-            SELECT *, CASE
-                WHEN coalesce(key, '') = '' THEN 'no key'
-                WHEN placed IS NULL THEN 'date'
-                WHEN placed < getvariable('period_start') OR placed >= getvariable('period_end')
-                    THEN 'outside the period'
-                WHEN revenue IS NULL THEN 'amount'
-                ELSE '{USED}' END AS outcome,
-                CASE WHEN outcome = '{USED}' THEN pseudonym(key) END AS person
-            FROM typed
-        )
-        SELECT persons.person,
-            CASE WHEN coalesce(product, '') = '' THEN '{UNKNOWN}'
-                WHEN product IN (FROM products) THEN product ELSE '{OTHER}' END,
-            revenue,
-            CASE WHEN outcome = '{USED}' AND persons.person IS NULL THEN 'no such customer' ELSE outcome END
-        FROM timely LEFT JOIN persons ON persons.person = timely.person
-    """
-    rejected = _read(stage, orders.source, columns, "orders", insert)
-    accounting = _account(stage.connection, "order_rows", rejected)
-    accounting.require_share("orders", orders.max_rejected_share)
-    return accounting
-
-
-def _read(
-    stage: _Stage, source: DatabaseSource | CsvSource, columns: Sequence[str], label: str, insert: str
-) -> Counter[str]:
-    """Run ``insert`` over each batch, and refuse payment-instrument data.
-
-    Returns:
-        Rows that could not be read, by reason.
-    """
-    table = open_table(source, stage.base)
-    refuse_payment_names(table.columns, label)
-    require_columns(table, columns, label)
-    watch, read = PaymentWatch(columns, label), 0
-    for batch in table.batches(columns):
-        stage.connection.register("batch", pa.Table.from_batches([batch]))
-        watch.look(stage.connection, "batch")
-        stage.connection.execute(insert, {"line": read} if "$line" in insert else None)
-        stage.connection.unregister("batch")
-        read += len(batch)
-        stage.progress(f"reading {label}", read, None)
-    watch.refuse()
-    return table.rejected
-
-
-def _account(connection: duckdb.DuckDBPyConnection, table: str, rejected: Counter[str]) -> Accounting:
-    outcomes = dict(connection.execute(f"SELECT outcome, count(*) FROM {table} GROUP BY outcome").fetchall())
-    used = outcomes.pop(USED, 0)
-    left_out = {reason: count for reason, count in sorted(outcomes.items()) if reason in _LEFT_OUT}
-    refused = Counter({reason: count for reason, count in outcomes.items() if reason not in _LEFT_OUT}) + rejected
-    read = used + sum(left_out.values()) + sum(refused.values())
-    return Accounting(read, used, left_out, dict(sorted(refused.items())))
-
-
-def _write(
-    workspace: Workspace,
-    period: Period,
-    connection: duckdb.DuckDBPyConnection,
-    manifest: StagingManifest,
-    orders: OrderSource | None,
-) -> None:
+def _write(asked: _Asked, connection: duckdb.DuckDBPyConnection, manifest: StagingManifest) -> None:
+    orders = asked.customers.orders
     try:
-        with replace_staging(workspace, Population.CUSTOMERS, period) as folder:
-            # Sorted by pseudonym: the source's order would say who is who to somebody who has seen it.
-            _copy(connection, "FROM persons ORDER BY person", folder / PERSONS)
+        with replace_staging(asked.workspace, Population.CUSTOMERS, asked.period) as folder:
+            _write_persons(connection, asked.customers, folder / PERSONS)
             if orders is not None:
                 # Amounts stay as they are, under the pseudonym: who has seen an order may find it again by its amount.
                 # That is why staging is kept for the period's retention only, and nothing but sums of many leaves it.
-                held = f"person, product, {REVENUE}" if orders.amount else "person, product"
-                events = f"SELECT {held} FROM order_rows WHERE outcome = '{USED}' ORDER BY ALL"
-                _copy(connection, events, folder / EVENTS)
+                _copy(connection, used_orders(orders.amount), folder / EVENTS)
             write_manifest(folder, manifest)
     except OSError as failure:
         raise StagingError(
             "staging must be writable",
-            value=f"{workspace.home} ({type(failure).__name__})",
+            value=f"{asked.workspace.home} ({type(failure).__name__})",
             remedy="Check the folder's permissions and the free space.",
         ) from None
+
+
+def _write_persons(connection: duckdb.DuckDBPyConnection, customers: CustomerSource, path: Path) -> None:
+    """Write person and dimensions, sorted by pseudonym: the source's order would say who is who to who has seen it."""
+    schema = pa.schema(
+        [("person", pa.string()), *((name, pa.dictionary(CODE, pa.string())) for name in customers.dimensions)]
+    )
+    options = {"compression": "zstd", "use_dictionary": schema.names[1:], "write_statistics": False}
+    # Readers see text, not the codes that it was written from.
+    with (
+        closing(one_ahead(_persons(connection, customers))) as parts,
+        pq.ParquetWriter(path, schema, store_schema=False, **options) as writer,
+    ):
+        for part in parts:
+            writer.write_table(part.cast(schema), row_group_size=_ROWS_A_GROUP)
+
+
+def _persons(connection: duckdb.DuckDBPyConnection, customers: CustomerSource) -> Generator[pa.Table, None, None]:
+    """The rows of ``persons.parquet`` in parts, each sorted: person, and dimensions as codes with their keys beside."""
+    chosen, joins = _order_values(connection, customers)
+    for low, high in itertools.pairwise(_PARTS):
+        coded = fetch_table(
+            connection,
+            f"SELECT {chosen} FROM persons {joins} WHERE person >= '{low}' AND person < '{high}' ORDER BY person",
+        )
+        columns = {"person": coded.column("person")}
+        for name, dimension in customers.dimensions.items():
+            keys, codes = pa.array(closed(dimension.keys())), coded.column(name).cast(CODE).chunks
+            columns[name] = pa.chunked_array(
+                [pa.DictionaryArray.from_arrays(chunk, keys) for chunk in codes], pa.dictionary(CODE, pa.string())
+            )
+        yield pa.table(columns)
+
+
+def _order_values(connection: duckdb.DuckDBPyConnection, customers: CustomerSource) -> tuple[str, str]:
+    """SQL: what is chosen of ``persons``, and the joins with what comes from their orders."""
+    chosen, joins = "persons.*", ""
+    for name, column in customers.order_values.items():
+        assert customers.orders is not None
+        assert customers.orders.amount is not None
+        nothing, table = len(column.keys()) - 1, f'"value of {name}"'
+        connection.execute(f"CREATE TEMP TABLE {table} AS {order_value_code(column, customers.orders.amount)}")
+        chosen += f', coalesce({table}.code, {nothing}) AS "{name}"'
+        joins += f" LEFT JOIN {table} USING (person)"
+    return chosen, joins
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

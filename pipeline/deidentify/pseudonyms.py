@@ -1,25 +1,23 @@
 """Keyed pseudonyms: HMAC-SHA-256 (RFC 2104) with a key of the period, computed inside DuckDB.
 
 Without the key nobody can tell whether a pseudonym is of a given person; when the key is destroyed, nobody ever can.
+Where keys are kept is said in ``key_store``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
 import duckdb
 
-from pipeline.errors import ConfigurationError
+from pipeline.deidentify.key_store import master_secret, stored_key
 from pipeline.periods import Period
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
-KEY_BYTES: Final = 32
 PSEUDONYM_DIGITS: Final = 32  # 128 bits: no two of a billion people share one (p < 2e-21)
 _BLOCK: Final = hashlib.sha256().block_size
 
@@ -53,40 +51,11 @@ class PeriodKey:
 
 
 def period_key(workspace: Workspace, population: Population, period: Period) -> PeriodKey:
-    """The period's key, made where there is none yet: a file of mode 0600.
+    """The period's key, from the key store of the deployment; it is made where there is none yet.
 
     Raises:
-        ConfigurationError: The key file is not one, or others can read it.
+        ConfigurationError: The key store cannot be reached, or holds no key, one that others can read, or one that
+            does not fit the store; see ``key_store``.
     """
-    path = workspace.period_key(population, period)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # fails where another task was first: its key stands
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError(
-            "a key file must be readable by its owner only",
-            value=f"{path.name} with mode {path.stat().st_mode & 0o777:o}",
-            remedy=f"chmod 600 {path}",
-        )
-    try:
-        secret = bytes.fromhex(path.read_text("ascii"))
-    except ValueError:
-        secret = b""
-    if len(secret) != KEY_BYTES:
-        raise ConfigurationError(
-            f"a key file must hold {2 * KEY_BYTES} hexadecimal digits",
-            value=path.name,
-            remedy="Restore it from a backup; a new key makes other pseudonyms.",
-        )
-    return PeriodKey(secret)
+    master = master_secret(workspace.key_store)
+    return PeriodKey(stored_key(workspace.period_key(population, period), f"{population}/{period}", master))

@@ -1,13 +1,19 @@
-"""How visitors arrived: the class of a referrer, and the marks of a campaign in a page's address."""
+"""How visitors arrived: class and domain of a referrer, and the marks of a campaign in a page's address."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Literal
+
+import pyarrow as pa
 
 from expectations.patterns import looks_personal
 from pipeline.sources.domains import host_of, public_domain, registered_domain
-from pipeline.vocabulary import OTHER
+from pipeline.vocabulary import NONE, OTHER, UNKNOWN
+
+_COLUMNS: Final = pa.schema(
+    [("origin", pa.string()), ("referrer_class", pa.string()), ("referrer_domain", pa.string())]
+)
 
 # Hosts or registered domains; a host under one belongs to it. The widest-used ones after the public-domain lists
 # https://github.com/matomo-org/searchengine-and-social-list (SearchEngines.yml, Socials.yml), with apps by package.
@@ -43,11 +49,31 @@ CAMPAIGN_PARAMETERS: Final = (
 CAMPAIGN_PATTERN: Final = rf"[?&;](?:{'|'.join(CAMPAIGN_PARAMETERS)})="
 
 
+def look_up_origins(
+    origins: Sequence[str | None], own_domains: Sequence[str], named_domains: Sequence[str] | Literal["any"]
+) -> pa.Table:
+    """Columns ``origin``, ``referrer_class``, ``referrer_domain``, one row for each origin in the same order.
+
+    Args:
+        origins: As of ``referrer_class``, distinct; None, where the format does not log it, is ``unknown``.
+        own_domains: Referrers from there, or from a host under them, are ``internal``.
+        named_domains: Registered domains that may be named, any other is ``other``; or ``any``.
+    """
+    own = frozenset(domain.lower() for domain in own_domains)
+    domain_of = domain_as_found if named_domains == "any" else _among(named_domains)
+    classes = [UNKNOWN if origin is None else referrer_class(origin, own) for origin in origins]
+    domains = [
+        NONE if kind in {"direct", "internal"} else domain_of(origin or "")
+        for origin, kind in zip(origins, classes, strict=True)
+    ]
+    return pa.table({"origin": origins, "referrer_class": classes, "referrer_domain": domains}, schema=_COLUMNS)
+
+
 def referrer_class(origin: str, own_domains: frozenset[str]) -> str:
     """The class of a referrer, but for campaigns, which the page's own address tells.
 
     Args:
-        origin: Scheme and host, lower case; ``-`` where there was no referrer.
+        origin: Scheme and host, lower case; ``-`` where there was no referrer, nothing where it was no page's address.
         own_domains: The site's own, lower case.
     """
     if origin == "-":
@@ -79,6 +105,17 @@ def domain_as_found(origin: str) -> str:
         return OTHER
     domain = public_domain(host_of(origin) or "")
     return OTHER if domain is None or looks_personal(domain) else domain
+
+
+def _among(domains: Iterable[str]) -> Callable[[str], str]:
+    """What becomes of a referrer where these registered domains may be named."""
+    named = {domain.lower(): domain for domain in domains}
+
+    def domain_of(origin: str) -> str:
+        host = host_of(origin)
+        return named.get((registered_domain(host) if host else None) or "", OTHER)
+
+    return domain_of
 
 
 def _with_parents(host: str) -> Iterator[str]:

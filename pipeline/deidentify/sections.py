@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import ConfigurationError
 from pipeline.site import SectionRule
+from pipeline.sources.engine import quoted
 from pipeline.vocabulary import OTHER
 
 
@@ -19,16 +20,17 @@ def section_case(rules: Sequence[SectionRule], path: str = "path") -> str:
     Raises:
         ConfigurationError: A range inside ``[...]`` descends.
     """
-    branches = [
-        f"WHEN {' OR '.join(_matches(path, pattern) for pattern in rule.paths)} THEN {quoted(rule.section)}"
-        for rule in rules
-    ]
+    branches = [f"WHEN {matches_any(rule.paths, path)} THEN {quoted(rule.section)}" for rule in rules]
     return f"CASE {' '.join(branches)} ELSE {quoted(OTHER)} END" if branches else quoted(OTHER)
 
 
-def quoted(text: str) -> str:
-    """An SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+def matches_any(patterns: Sequence[str], path: str) -> str:
+    """SQL for whether a path matches one of some shell patterns, see ``section_case``.
+
+    Raises:
+        ConfigurationError: A range inside ``[...]`` descends.
+    """
+    return " OR ".join(_matches(path, pattern) for pattern in patterns)
 
 
 def _matches(path: str, pattern: str) -> str:
@@ -49,7 +51,9 @@ def _expression(pattern: str) -> str:
         re.compile(expression)
     except re.error:
         raise ConfigurationError(
-            "a path of a section must be a shell pattern", value=repr(pattern), remedy="Ranges in [...] must ascend."
+            "a path of a section or a kind of file must be a shell pattern",
+            value=repr(pattern),
+            remedy="Ranges in [...] must ascend.",
         ) from None
     return expression
 

@@ -3,7 +3,8 @@
 A folder ``staging/{population}/{period}/`` holds
 
 - ``events.parquet``: ``person`` and what a person may have many of (for visitors one row a request, with all
-  dimensions; for customers one row an order, with ``product``, and ``revenue`` where the amount is declared);
+  dimensions, ``visits`` and ``page_views``; for customers one row an order, with ``product``, and ``revenue`` where
+  the amount is declared);
 - ``persons.parquet``: for customers, one row a person with all per-person dimensions;
 - ``manifest.json``: what was read, used and rejected;
 - ``checks.json``: the verdicts on all this, without which nothing is drawn from it.
@@ -20,6 +21,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import Field
@@ -42,9 +44,12 @@ class SourceCounts(Document):
     """``Accounting`` of one source, as it is written down."""
 
     read: int
+    """Lines read, and those carried over."""
     used: int
     left_out: dict[str, int]
     rejected: dict[str, int]
+    carried: int = 0
+    """Of those used, how many were carried over from earlier staging of the period instead of being read again."""
 
     @classmethod
     def of(cls, accounting: Accounting) -> SourceCounts:
@@ -57,6 +62,16 @@ class SourceCounts(Document):
         )
 
 
+class ContentRead(Document):
+    """One log file as it was read, told by its content: its name and place may change, and it may have grown since."""
+
+    sha256: str
+    """Of the unpacked bytes."""
+    bytes: int
+    """Unpacked."""
+    lines: int
+
+
 class StagingManifest(Document):
     """What a period's staging was made of.
 
@@ -66,7 +81,15 @@ class StagingManifest(Document):
     population: Population
     period: str
     sources: dict[str, SourceCounts]
-    """By source: ``visitor logs``, ``customers``, ``orders``."""
+    """By source: ``visitor logs``, ``error logs``, ``customers``, ``orders``."""
+    contents: dict[str, tuple[ContentRead, ...]] = Field(default={})
+    """Of visitor and error logs, what was read, each content once."""
+    formats: dict[str, int] = Field(default={})
+    """Of visitor logs, how many files are in which format."""
+    began: datetime | None = None
+    """Of customers that are read by what changed, when the reading began."""
+    declaration: str = ""
+    """Of these, a keyed digest of how they are declared: earlier staging of another declaration is not carried over."""
     code_version: str = Field(default=__version__)
 
 
@@ -119,6 +142,14 @@ def load_staging(workspace: Workspace, population: Population, period: Period) -
             remedy="Ingest the period again.",
         )
     return Staging(population, period, folder, manifest)
+
+
+def earlier_manifest(workspace: Workspace, population: Population, period: Period) -> StagingManifest | None:
+    """What the period's staging was made of so far; None where there is none, or none that can be read."""
+    try:
+        return load_staging(workspace, population, period).manifest
+    except (StagingError, ValueError):
+        return None
 
 
 @contextmanager

@@ -132,7 +132,12 @@ class LocalAirflow:
 
     def _settings(self) -> dict[str, str]:
         # The caller's environment without any Airflow setting in it, so that a run depends on this file alone.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        # Of the environment's own settings of Airflow only connections count.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("AIRFLOW") or name.startswith("AIRFLOW_CONN_")
+        }
         home = self._workspace.airflow
         return {
             **inherited,

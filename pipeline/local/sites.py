@@ -60,7 +60,7 @@ def own_site(
     site = load_site(workspace.site_file)
     found: list[Ingestion] = []
     if site.visitors:
-        survey = survey_logs(find_logs(site.visitors.logs, home), site.zone)
+        survey = survey_logs(find_logs(site.visitors.log_sources, home), site.zone)
         days = [day for day, lines in survey.days.items() if lines]
         weeks = {Period.containing(day, site.visitors.period) for day in days}
         found += [(Population.VISITORS, week) for week in sorted(weeks)]

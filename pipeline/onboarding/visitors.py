@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from pipeline.errors import ConfigurationError, SourceError
+from pipeline.errors import SourceError
+from pipeline.onboarding import log_notes
 from pipeline.periods import Period, PeriodKind
 from pipeline.progress import Progress
-from pipeline.site import SectionRule, VisitorSource
+from pipeline.site import LogSource, SectionRule, VisitorSource
 from pipeline.sources.logs import find_logs
-from pipeline.sources.survey import LogSurvey, survey_logs
+from pipeline.sources.survey import TRAILED, FileSurvey, LogSurvey, TrailingFields, survey_logs
 
 # Fewer than so many addresses: the section or the domain is not named in a site file.
 ADDRESSES: Final = 50
 MOST_NAMED: Final = 20
-MOST_TRAILING: Final = 10
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}")
+_ADDRESS: Final = "://"
 # Where visitors come from anywhere: never a site's own domain.
 _EVERYBODYS: Final = re.compile(
     r"(^|\.)(google|bing|yahoo|yandex|baidu|duckduckgo|ask|aol|ecosia|qwant|startpage|facebook|twitter|reddit|youtube"
@@ -34,6 +36,7 @@ class VisitorPlan:
 
     Attributes:
         source: The section of the site file.
+        dimensions: Those of a person that the logs tell of.
         periods: Weeks that the logs have lines in.
         last_month: The month of the latest line.
         took: For people to read.
@@ -42,6 +45,7 @@ class VisitorPlan:
     """
 
     source: VisitorSource
+    dimensions: frozenset[str]
     periods: tuple[Period, ...]
     last_month: Period
     took: tuple[str, ...]
@@ -52,38 +56,70 @@ class VisitorPlan:
 def look_at_logs(patterns: Sequence[str], zone: ZoneInfo, progress: Progress) -> VisitorPlan:
     """Survey logs and decide what of them to declare.
 
+    Args:
+        patterns: Paths, globs or addresses, as a site file names them.
+        zone: Of the weeks, and of logged times that carry none.
+        progress: Told what was read.
+
     Raises:
         SourceError: A log is missing, unreadable or empty, or most lines are in no known format.
     """
     base = Path.cwd()
-    paths = find_logs(patterns, base)
-    survey = survey_logs(paths, zone, progress)
-    if survey.matched <= survey.lines / 2 or survey.last_day is None:
-        raise SourceError(
-            "most lines of a visitor log must be in the combined format of Apache and nginx",
-            value="a wrong format in more than half of the lines",
-            remedy="Log in the combined format, or name other files.",
-        )
+    sources = [LogSource(paths=(_absolute(pattern, base),)) for pattern in dict.fromkeys(patterns)]
+    survey = survey_logs(find_logs(sources, base), zone, progress)
+    last_day = _require_known(survey)
     own_domains = _own_domains(survey)
     source = VisitorSource(
-        logs=tuple(str(base / Path(pattern).expanduser()) for pattern in patterns),
-        trailing_fields=_trailing(survey),
+        logs=tuple(_declared(one, [file for file in survey.files if file.file.source == one]) for one in sources),
         own_domains=own_domains,
         sections=_sections(survey.segments),
         referrer_domains=_domains(survey.referrer_domains, own_domains),
     )
     weeks = sorted({Period.containing(day, PeriodKind.WEEK) for day, lines in survey.days.items() if lines})
-    month = Period.containing(survey.last_day, PeriodKind.MONTH)
-    return VisitorPlan(source, tuple(weeks), month, _took(source, len(paths)), _left(source), _notes(source, survey))
+    return VisitorPlan(
+        source=source,
+        dimensions=_dimensions(survey),
+        periods=tuple(weeks),
+        last_month=Period.containing(last_day, PeriodKind.MONTH),
+        took=log_notes.took(source, survey),
+        left=log_notes.left(survey, ADDRESSES),
+        notes=log_notes.notes(source, survey),
+    )
 
 
-def _trailing(survey: LogSurvey) -> tuple[Literal["accept_language", "-"], ...]:
-    count = survey.trailing_fields
-    if count > MOST_TRAILING:
-        raise ConfigurationError(
-            f"a log may have {MOST_TRAILING} fields after the user agent", value=count, remedy="Log fewer fields."
+def _absolute(pattern: str, base: Path) -> str:
+    return pattern if _ADDRESS in pattern else str(base / Path(pattern).expanduser())
+
+
+def _require_known(survey: LogSurvey) -> dt.date:
+    """The latest day of logs that can be read."""
+    if survey.last_day is None or 2 * survey.matched <= survey.lines:
+        raise SourceError(
+            "most lines of visitor logs must be in a format that is read",
+            value="no known format in half of the lines or more",
+            remedy="Name the access logs alone. Where their format is the server's own, write a site file that "
+            "declares it: docs/sources.md says how.",
         )
-    return tuple("accept_language" if place == survey.accept_language_at else "-" for place in range(count))
+    return survey.last_day
+
+
+def _declared(source: LogSource, files: Sequence[FileSurvey]) -> str | LogSource:
+    """What stands under ``logs``: the pattern alone, if looking at the files tells the rest."""
+    trailing = sum((file.trailing for file in files), TrailingFields()).declared
+    if not trailing:
+        return source.paths[0]
+    names = {TRAILED.get(file.format, source.format) for file in files if file.is_known}
+    return LogSource(
+        paths=source.paths, format=names.pop() if len(names) == 1 else source.format, trailing_fields=trailing
+    )
+
+
+def _dimensions(survey: LogSurvey) -> frozenset[str]:
+    found = ["country"]
+    found += ["operating_system", "browser"] if survey.agents else []
+    found += ["referrer_class"] if survey.referrers else []
+    found += ["language"] if survey.languages else []
+    return frozenset(found)
 
 
 def _sections(segments: Mapping[str, int]) -> tuple[SectionRule, ...]:
@@ -107,47 +143,3 @@ def _own_domains(survey: LogSurvey) -> tuple[str, ...]:
         return ()
     runner_up = ranked[1][1] if len(ranked) > 1 else 0
     return (ranked[0][0],) if ranked[0][1] >= 2 * runner_up else ()
-
-
-def _took(source: VisitorSource, files: int) -> tuple[str, ...]:
-    took = [
-        f"visitor logs: {files} file(s) in the combined format",
-        "country from the network address, operating system and browser from the user agent",
-        "class of the referrer, status class, hour and weekday",
-    ]
-    if "accept_language" in source.trailing_fields:
-        took.append("browser language from the Accept-Language field")
-    if source.sections:
-        took.append(f"sections of the site: {', '.join(rule.section for rule in source.sections)}")
-    if source.referrer_domains:
-        took.append(f"referring sites by name: {', '.join(source.referrer_domains)}")
-    return tuple(took)
-
-
-def _left(source: VisitorSource) -> tuple[tuple[str, str], ...]:
-    left = [
-        ("network address and user agent", "identifiers: generalised in memory, never stored"),
-        ("remote user and identity fields", "identifiers: never read"),
-        ("query strings and whole referrers", "may hold names, e-mail addresses and tokens"),
-        (
-            "paths and referring sites of few visitors",
-            f"asked for by fewer than {ADDRESSES} addresses: counted as other",
-        ),
-    ]
-    unread = source.trailing_fields.count("-")
-    if unread:
-        left.append((f"{unread} field(s) after the user agent", "not known to be a language; may be cookies"))
-    return tuple(left)
-
-
-def _notes(source: VisitorSource, survey: LogSurvey) -> tuple[str, ...]:
-    notes = []
-    if source.own_domains:
-        notes.append(f"own_domains is a guess, the most common referrer by far: {', '.join(source.own_domains)}")
-    else:
-        notes.append("own_domains cannot be told from the logs: fill it in, or internal links count as other sites")
-    if survey.lines and 1 - survey.matched / survey.lines > source.max_rejected_share:
-        notes.append(
-            "more lines than max_rejected_share are in no known format: ingestion will stop until it is raised"
-        )
-    return tuple(notes)

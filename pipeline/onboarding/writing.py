@@ -17,6 +17,13 @@ from pipeline.vocabulary import Audience
 CAP: Final = {"epsilon": 30.0, "delta": 1.0e-4}
 PRIVACY: Final = {"epsilon": 1.0, "delta": 1.0e-7, "k": 50}
 MOST_TABLES: Final = 8
+_OF_VISITORS: Final = {
+    "country": "Visitors by country",
+    "operating_system": "Visitors by operating system",
+    "browser": "Visitors by browser",
+    "referrer_class": "Visitors by how they arrived",
+    "language": "Visitors by browser language",
+}
 _OWNER: Final = "data engineering"
 _PURPOSE: Final = (
     "Aggregated demographics for partners, affiliates, resellers and advertisers, as the privacy notice says."
@@ -52,15 +59,8 @@ def site_text(visitors: VisitorPlan | None, customers: CustomerPlan | None, sour
 
 
 def visitor_release(plan: VisitorPlan) -> str:
-    """The specification ``weekly_visitors``."""
-    tables = [
-        _table("by_country", "Visitors by country", "country"),
-        _table("by_operating_system", "Visitors by operating system", "operating_system"),
-        _table("by_browser", "Visitors by browser", "browser"),
-        _table("by_referrer_class", "Visitors by how they arrived", "referrer_class"),
-    ]
-    if "accept_language" in plan.source.trailing_fields:
-        tables.append(_table("by_language", "Visitors by browser language", "language"))
+    """The specification ``weekly_visitors``: one table for each thing that the logs tell of visitors."""
+    tables = [_table(f"by_{name}", title, name) for name, title in _OF_VISITORS.items() if name in plan.dimensions]
     if plan.source.sections:
         groups = min(3, len(plan.source.sections) + 1)
         tables.append(_table("by_section", "Visitors by section of the site", "section") | {"max_groups": groups})
@@ -81,17 +81,27 @@ def customer_release(plan: CustomerPlan) -> str:
 
 
 def _visitor_parts(plan: VisitorPlan) -> list[str]:
-    declared = plan.source.model_dump(mode="json", exclude={"languages"})
-    declared["own_domains"] = list(plan.source.own_domains)
+    source = plan.source
+    declared = source.model_dump(mode="json", exclude={"logs", "languages"})
+    logs = [one if isinstance(one, str) else one.model_dump(mode="json", exclude_defaults=True) for one in source.logs]
+    kept = {name: value for name, value in declared.items() if value or name == "own_domains"}
     return [
         _comment(*(f"Note: {note}." for note in plan.notes)),
-        _comment(*(f"Not read: {what}: {why}." for what, why in plan.left)),
-        _yaml({"visitors": {name: value for name, value in declared.items() if value or name == "own_domains"}}),
+        _comment(*(f"Left out: {what}: {why}." for what, why in plan.left)),
+        _comment(
+            "How a log is written is seen from its first lines. Own formats, proxies, one's own networks and monitors, "
+            "error logs, regions and browser versions can be declared: docs/sources.md."
+        ),
+        _yaml({"visitors": {"logs": logs} | kept}),
     ]
 
 
 def _customer_parts(plan: CustomerPlan, source: DatabaseSource | CsvSource) -> list[str]:
-    head: dict[str, Any] = {"source": source.model_dump(mode="json"), "person": plan.person, "period": "month"}
+    head: dict[str, Any] = {
+        "source": source.model_dump(mode="json", exclude_none=True),
+        "person": plan.person,
+        "period": "month",
+    }
     if plan.signed_up:
         head["signed_up"] = plan.signed_up
     head["max_rejected_share"] = 0.01

@@ -72,8 +72,8 @@ def tree_queries(
     A query is run, with ``parameters``, before the next is asked for.
     """
     trees = trees_of(bound)
-    names = sorted({d.name for tree in trees for d in tree.dimensions if d.per_person})
-    people = _people_of(relations, names) if names else ""
+    held = {d.name: d for tree in trees for d in tree.dimensions if d.per_person}
+    people = _people_of(relations, [held[name] for name in sorted(held)]) if held else ""
     if sum(not tree.only_events for tree in trees) > 1:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {_PEOPLE_TABLE} AS {people}")
         people = f"FROM {_PEOPLE_TABLE}"
@@ -111,22 +111,31 @@ def _without_mask(column: np.ndarray | np.ma.MaskedArray) -> np.ndarray:
     return values
 
 
-def _people_of(relations: Relations, names: Sequence[str]) -> str:
+def _people_of(relations: Relations, dimensions: Sequence[Dimension]) -> str:
     """Everybody once, with one value of each dimension."""
     if relations.persons is None:
-        return _folded(_named(relations.events), names)
-    values = ", ".join(f"min(coalesce({name}, '{UNKNOWN}')) AS {name}" for name in _quoted_names(names))
+        return _folded(_named(relations.events), dimensions)
+    values = ", ".join(f"min(coalesce({name}, '{UNKNOWN}')) AS {name}" for name in _quoted(dimensions))
     return f"SELECT person, {values} FROM {_named(relations.persons)} WHERE person IS NOT NULL GROUP BY person"
 
 
-def _folded(events: str, names: Sequence[str]) -> str:
-    """The value that most of a person's events have; of equals the first by alphabet, so that a re-run agrees."""
-    columns = ", ".join(_quoted_names(names))
+def _folded(events: str, dimensions: Sequence[Dimension]) -> str:
+    """The value that most of a person's events have; of equals the first by alphabet, so that a re-run agrees.
+
+    Of a partial dimension those events count that have a value; a person without any is ``unknown``.
+    """
+    columns = ", ".join(_quoted(dimensions))
     folded = ""
-    for name in _quoted_names(names):
+    for name, dimension in zip(_quoted(dimensions), dimensions, strict=True):
         tallies = f"SELECT person, {name} AS _value, sum(_n)::BIGINT AS _n FROM alike GROUP BY person, {name}"
         # The least pair of (fewness, value).
-        most = f"SELECT person, min({{'less': -_n, 'value': _value}}).value AS {name} FROM ({tallies}) GROUP BY person"
+        value = "min({'less': -_n, 'value': _value})"
+        value = (
+            f"coalesce(({value} FILTER (_value IS NOT NULL)).value, '{UNKNOWN}')"
+            if dimension.is_partial
+            else f"{value}.value"
+        )
+        most = f"SELECT person, {value} AS {name} FROM ({tallies}) GROUP BY person"
         folded = f"SELECT * FROM ({folded}) JOIN ({most}) USING (person)" if folded else most
     alike = f"SELECT person, {columns}, count(*) AS _n FROM {events} GROUP BY person, {columns}"
     return f"WITH alike AS MATERIALIZED ({alike}) SELECT * FROM ({folded}) WHERE person IS NOT NULL"
@@ -168,7 +177,10 @@ def _pairs(tree: Tree, people: str, relations: Relations) -> str:
     joined = "" if tree.only_events else f" JOIN ({people}) AS p USING (person)"
     source = f"{_named(relations.events)} AS e{joined}"
     measured = f", {_clipped(tree)}" if tree.measured else ""
-    return f"SELECT person, {names}{measured} FROM {source} GROUP BY person, {names}"
+    # An event without a value of a partial dimension is of no group.
+    whole = [f"e.{_quote(d.name)} IS NOT NULL" for d in tree.dimensions if d.is_partial and not d.per_person]
+    where = f" WHERE {' AND '.join(whole)}" if whole else ""
+    return f"SELECT person, {names}{measured} FROM {source}{where} GROUP BY person, {names}"
 
 
 def _clipped(tree: Tree) -> str:
@@ -221,11 +233,7 @@ def _named(relation: str | None) -> str:
 
 
 def _quoted(dimensions: Sequence[Dimension]) -> list[str]:
-    return _quoted_names([dimension.name for dimension in dimensions])
-
-
-def _quoted_names(names: Sequence[str]) -> list[str]:
-    return [_quote(name) for name in names]
+    return [_quote(dimension.name) for dimension in dimensions]
 
 
 def _quote(name: str) -> str:

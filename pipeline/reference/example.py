@@ -25,8 +25,8 @@ budget:
   customers: {epsilon: 12, delta: 1.0e-5}
 
 visitors:
-  logs: [logs/access.log*]
-  trailing_fields: [accept_language]
+  logs:
+    - {paths: [logs/access.log*], format: combined, trailing_fields: [accept_language]}
   own_domains: [example.com]
   sections:
     - {section: docs, paths: ["/docs/*"]}
@@ -40,8 +40,12 @@ customers:
   dimensions:
     country: {kind: country, column: country}
     customer_kind: {kind: category, column: type, title: Kind of customer, values: [personal, business]}
+    region: {kind: region, column: state, countries: [DE]}
     seats: {kind: band, column: seats, title: Seats, edges: [2, 20]}
+    age: {kind: age, column: born, edges: [18, 35, 65]}
     signed_up_year: {kind: year, column: signed_up, title: Year of sign-up, first: 2024, last: 2026}
+    signed_up_month: {kind: month, column: signed_up, title: Month of sign-up, first: 2026-01, last: 2026-12}
+    order_value: {kind: order_value, edges: [10, 100]}
   orders:
     source: {kind: csv, path: orders.csv}
     person: customer_id

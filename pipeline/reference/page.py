@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pipeline.errors import ConfigurationError, SpecificationError
@@ -11,20 +11,31 @@ from pipeline.reference import example
 from pipeline.reference.example import Break
 from pipeline.reference.schemas import Schema, release_schema, site_schema
 from pipeline.reference.wording import code, default_words, table, type_words
-from pipeline.site import VisitorSource
-from pipeline.vocabulary import Dimension, Population, visitor_dimensions
+from pipeline.site import FileKindRule, RegionDatabase, SectionRule, VisitorSource
+from pipeline.site.dimensions import visitor_dimensions
+from pipeline.vocabulary import OTHER, UNKNOWN, Dimension, Population
 
 # How the values of a dimension of visitors come about. Every dimension has one.
 MEANINGS: Final = {
     "country": "Country of the network address (ISO 3166-1 alpha-2).",
     "operating_system": "Family of the operating system, without its version.",
     "browser": "Family of the browser, without its version.",
-    "language": "Language that the browser wants most, without the region. Needs `accept_language` among the "
-    "`trailing_fields`; it is `unknown` without.",
+    "language": "Language that the browser wants most, without the region. It is `unknown` where the "
+    "format does not log `accept_language`.",
     "referrer_class": "Whether a page was reached directly, from the site itself, by search, social network, mail, "
     "campaign or another site.",
     "referrer_domain": "Registered domain of the referring site: one of a list, or as it is found (`any`).",
     "section": "Section of the site to which the page belongs.",
+    "file_kind": "Kind of file: by the site's own rules, or by the ending of its name.",
+    "entry_section": "Section of a visit's first page, of no other request. Thirty minutes of silence end a visit.",
+    "exit_section": "Section of a visit's last page, likewise.",
+    "from_section": "Section of the page before, where a visit goes on to another section.",
+    "to_section": "Section of the page after, where a visit comes from another section.",
+    "browser_version": "Family and major version of the browser, of declared versions.",
+    "region": "Region of declared countries (ISO 3166-2) by the declared database of network addresses.",
+    "time_zone": "Time zone that the browser itself reports: there where a field or `time_zone_parameter` is declared.",
+    "error_level": "Level of the error that the request came with; there with `error_logs`.",
+    "error_kind": "What the error was about; there with `error_logs`.",
     "status_class": "First digit of the answer's HTTP status.",
     "hour": "Hour of the request in the site's time zone.",
     "weekday": "Day of the week of the request in the site's time zone.",
@@ -157,31 +168,54 @@ def _models_under(node: Any, definitions: Schema) -> Iterator[str]:
 
 
 def _visitor_table() -> str:
-    owned = _owned_lists()
-    dimensions = visitor_dimensions((), (), ())
+    plain = visitor_dimensions(VisitorSource(logs=("access.log",)))
     rows = [
-        (code(name), MEANINGS[name], _keys(item, owned.get(name)), _needs(item)) for name, item in dimensions.items()
+        (code(name), MEANINGS[name], _keys(name, item, plain), _needs(item))
+        for name, item in visitor_dimensions(EVERYTHING).items()
     ]
     return table(("Dimension", "Meaning", "Keys", "`max_groups`"), rows)
 
 
-def _owned_lists() -> dict[str, str]:
-    """Dimensions whose keys the site file declares, each with the key of the visitor source that declares them."""
-    lists = tuple(inspect.signature(visitor_dimensions).parameters)
-    without = visitor_dimensions((), (), ())
-    owned: dict[str, str] = {}
-    for name in lists:
-        changed = visitor_dimensions(**{other: ("one",) if other == name else () for other in lists})
-        owned |= {dimension: name for dimension, item in changed.items() if item != without[dimension]}
-    return owned
+# A source that declares all that a dimension may need.
+EVERYTHING: Final = VisitorSource(
+    logs=("access.log",),
+    error_logs=("error.log",),
+    sections=(SectionRule(section="docs", paths=("/docs/*",)),),
+    file_kinds=(FileKindRule(kind="manual", paths=("/manual/*",)),),
+    referrer_domains=("example.org",),
+    languages=("en",),
+    browser_versions={"Firefox": (140, 141)},
+    regions=RegionDatabase(database="regions.mmdb", countries=("DE",)),
+    time_zone_parameter="tz",
+)
+# Dimensions whose keys the site file declares, each with the key of the visitor source that does.
+DECLARED: Final = {
+    "language": "languages",
+    "referrer_domain": "referrer_domains",
+    "section": "sections",
+    "file_kind": "file_kinds",
+    "entry_section": "sections",
+    "exit_section": "sections",
+    "from_section": "sections",
+    "to_section": "sections",
+    "browser_version": "browser_versions",
+    "region": "regions",
+}
 
 
-def _keys(dimension: Dimension, owned: str | None) -> str:
+def _keys(name: str, dimension: Dimension, plain: Mapping[str, Dimension]) -> str:
+    """The keys in words; ``plain`` are the dimensions of a site that declares nothing."""
+    owned = DECLARED.get(name)
     if owned is None:
-        return f"{len(dimension.keys)}: {_shown(dimension.keys)}"
-    default = VisitorSource.model_fields[owned].default
-    size = len(dict.fromkeys((*default, *dimension.keys)))
-    return f"those of `{owned}` in the site file, and {_shown(dimension.keys)}; {size} if `{owned}` is left out"
+        return _counted(dimension)
+    if name not in plain:
+        return f"those of `{owned}` in the site file, and {_shown((OTHER, UNKNOWN))}; there only with `{owned}`"
+    fixed = tuple(key for key in dimension.keys if key in plain[name].keys) if name != "language" else (OTHER, UNKNOWN)
+    return f"those of `{owned}` in the site file, and {_shown(fixed)}; {len(plain[name].keys)} if `{owned}` is left out"
+
+
+def _counted(dimension: Dimension) -> str:
+    return f"{len(dimension.keys)}: {_shown(dimension.keys)}"
 
 
 def _shown(keys: tuple[str, ...]) -> str:
@@ -200,12 +234,12 @@ def _customer_table() -> str:
     assert site.customers is not None
     dimensions = site.dimensions(Population.CUSTOMERS)
     rows = [
-        (code(column.kind), _summary(type(column)), _keys(dimensions[name], None), _needs(dimensions[name]))
+        (code(column.kind), _summary(type(column)), _counted(dimensions[name]), _needs(dimensions[name]))
         for name, column in site.customers.dimensions.items()
     ]
     product = dimensions["product"]
     meaning = "The dimension `product`, where the site file declares `orders`: what a customer ordered in the period."
-    rows.append(("(orders)", meaning, _keys(product, None), _needs(product)))
+    rows.append(("(orders)", meaning, _counted(product), _needs(product)))
     return table(("Kind", "Meaning", "Keys, for example", "`max_groups`"), rows)
 
 
@@ -220,7 +254,7 @@ def _quantity_table() -> str:
 
 
 def _summary(model: type[object]) -> str:
-    return (inspect.getdoc(model) or "").replace("``", "`")
+    return " ".join((inspect.getdoc(model) or "").replace("``", "`").split())
 
 
 def _listing(name: str, text: str) -> str:

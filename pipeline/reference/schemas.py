@@ -71,9 +71,9 @@ def _closed(node: Any, definitions: Schema) -> Any:
         found["description"] = " ".join(text.replace("``", "`").split())
     if "patternProperties" in found:
         found["additionalProperties"] = False
-    if "$ref" in (names := found.get("propertyNames", {})):
+    names = found.get("propertyNames", {})
+    if keys := (definitions[names["$ref"].rpartition("/")[2]] if "$ref" in names else names).get("enum"):
         # Editors complete properties better than they complete names of properties.
         del found["propertyNames"]
-        keys = definitions[names["$ref"].rpartition("/")[2]]["enum"]
         found |= {"properties": dict.fromkeys(keys, found["additionalProperties"]), "additionalProperties": False}
     return found

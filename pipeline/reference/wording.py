@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pipeline.reference.schemas import Schema
-from pipeline.site import CURRENCY_PATTERN
+from pipeline.site import COUNTRY_PATTERN, CURRENCY_PATTERN
 from pipeline.vocabulary import KEY_PATTERN, NAME_PATTERN
 
 _PATTERNS: Final = {
     NAME_PATTERN: "[name](#names-and-keys)",
     KEY_PATTERN: "[key](#names-and-keys)",
     CURRENCY_PATTERN: "three capital letters",
+    COUNTRY_PATTERN: "two capital letters",
 }
+_FORMATS: Final = {"ipv4network": "IPv4 network (`10.0.0.0/8`)", "ipv6network": "IPv6 network (`2001:db8::/32`)"}
 _LONGEST_DEFAULT: Final = 5
 _GROUPED_FROM: Final = 10_000  # years have no comma
 
@@ -53,7 +55,7 @@ def default_words(name: str, node: Schema, model: Schema) -> str:
     if name in model["required"]:
         return "required"
     default = node["default"]
-    if default in (None, "", []):
+    if default in (None, "", [], {}):
         return "none"
     if isinstance(default, list) and len(default) > _LONGEST_DEFAULT:
         return f"a list of {len(default)}"
@@ -69,6 +71,8 @@ def _link(title: str) -> str:
 def _text(node: Schema, _definitions: Schema) -> str:
     if "pattern" in node:
         return _PATTERNS[node["pattern"]]
+    if "format" in node:
+        return _FORMATS[node["format"]]
     least, most = node.get("minLength", 0), node.get("maxLength")
     if most is None:
         return "text, not empty" if least else "text"
@@ -95,6 +99,8 @@ def _figure(value: int | float) -> str:
 
 
 def _list(node: Schema, definitions: Schema) -> str:
+    if each := node.get("prefixItems"):
+        return f"list of {len(each)}: {type_words(each[0], definitions)}"
     least, most = node.get("minItems", 0), node.get("maxItems")
     count = f" of {least} to {most}" if most else " of 1 or more" if least else ""
     once = ", none twice" if node.get("uniqueItems") else ""

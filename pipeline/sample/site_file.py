@@ -22,9 +22,10 @@ budget:
 
 visitors:
   period: week # a visitor of one week cannot be told to be the visitor of another
-  logs: ["sources/logs/access.log*"] # rotated, plain or gzip
-  format: combined
-  trailing_fields: [accept_language] # logged after the user agent
+  logs:
+    - paths: ["sources/logs/access.log*"] # rotated, plain or packed
+      format: combined
+      trailing_fields: [accept_language] # logged after the user agent
   own_domains: [example.com]
   max_rejected_share: 0.01 # ingestion stops if more of the lines cannot be used
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ import pyarrow.csv as pacsv
 
 from pipeline.errors import SourceError
 from pipeline.site import CsvSource
+from pipeline.sources.rows import Span
 
 CHUNK_BYTES: Final = 4 << 20
 MAX_RECORD_BYTES: Final = 1 << 20
@@ -36,6 +38,7 @@ class CsvTable:
     source: CsvSource
     columns: tuple[str, ...]
     header_lines: int
+    state: tuple[int, ...]
     rejected: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -46,6 +49,7 @@ class CsvTable:
             SourceError: The file is missing, unreadable, empty, or no text.
         """
         path = base / source.path
+        state = _state(path)
         head = read_head(path).decode("utf-8" if source.encoding == "utf-8" else "latin-1", errors="replace")
         reader = csv.reader(io.StringIO(head, newline=""), delimiter=source.delimiter)
         try:
@@ -56,10 +60,17 @@ class CsvTable:
             raise SourceError(
                 "a delimited file must begin with a header line", value=path, remedy="Add the names of the columns."
             )
-        return cls(path, source, tuple(name.strip() for name in header), reader.line_num)
+        return cls(path, source, tuple(name.strip() for name in header), reader.line_num, state)
 
-    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The named columns as text; see ``Table.batches``.
+    @property
+    def place(self) -> str:
+        """Which file this is."""
+        return str(self.path)
+
+    def batches(
+        self, names: Sequence[str], typed: Set[str] = frozenset(), span: Span | None = None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """The named columns, all rows, as text; see ``Table.batches``.
 
         Raises:
             SourceError: The file cannot be read to its end.
@@ -67,10 +78,10 @@ class CsvTable:
         chosen = [f"c{self.columns.index(name)}" for name in names]
         schema = pa.schema([(f"c{place}", pa.string()) for place in range(len(names))])
         lines = self._well_formed()
-        first = next(lines, b"")
-        if not first:
-            return
         try:
+            first = next(lines, b"")
+            if not first:
+                return
             for batch in self._parser(_Stream(first, lines), chosen):
                 yield pa.RecordBatch.from_arrays([batch.column(name) for name in chosen], schema=schema)
         except (pa.ArrowInvalid, OSError) as failure:  # its message may quote a record
@@ -103,7 +114,7 @@ class CsvTable:
     def _well_formed(self) -> Iterator[bytes]:
         """Whole records after the header, UTF-8, without the lines that cannot be placed."""
         left, skip = b"", self.header_lines
-        for block in _whole_lines(self.path, self.rejected):
+        for block in _whole_lines(self.path, self.state, self.rejected):
             if skip:
                 block, skip = _drop_lines(block, skip), 0  # noqa: PLW2901 - the header is shorter than a block
             kept, left = self._balanced(left + self._as_utf8(block), last=False)
@@ -201,10 +212,32 @@ def read_head(path: Path) -> bytes:
     return head
 
 
-def _whole_lines(path: Path, rejected: Counter[str]) -> Iterator[bytes]:
+def _state(path: Path) -> tuple[int, ...]:
+    """By what is told whether a file is still the one it was; nothing where it is missing, which reading it says."""
+    try:
+        return _state_of(path.stat())
+    except OSError:
+        return ()
+
+
+def _state_of(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _require_state(path: Path, found: os.stat_result, state: tuple[int, ...]) -> None:
+    if _state_of(found) != state:
+        raise SourceError(
+            "a delimited file must stay as it is while it is read",
+            value=f"{path} was replaced or written to",
+            remedy="Read it again when its export is complete; put a new export in its place by renaming.",
+        )
+
+
+def _whole_lines(path: Path, state: tuple[int, ...], rejected: Counter[str]) -> Iterator[bytes]:
     """Blocks that end where a line ends, carriage returns read as line ends; lines beyond all measure are taken out."""
     carried, too_long, carriage_returns = b"", False, False
     with path.open("rb") as file:
+        _require_state(path, os.fstat(file.fileno()), state)
         file.seek(len(_BOM) if file.read(len(_BOM)) == _BOM else 0)
         while block := file.read(CHUNK_BYTES):
             if not carried and b"\n" not in block and b"\r" in block:
@@ -219,6 +252,7 @@ def _whole_lines(path: Path, rejected: Counter[str]) -> Iterator[bytes]:
                 carried, too_long = b"", True
             if cut:
                 yield text[:cut]
+        _require_state(path, os.fstat(file.fileno()), state)
     if carried and not too_long:
         yield carried + b"\n"
 

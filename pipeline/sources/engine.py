@@ -45,3 +45,8 @@ def memory_engine(what: str) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from None
     finally:
         connection.close()
+
+
+def quoted(text: str) -> str:
+    """An SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -6,7 +6,7 @@ Nothing that is read is written anywhere: a batch lives in memory until its read
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from pipeline.errors import SourceError
 from pipeline.site import CsvSource, DatabaseSource
-from pipeline.sources.databases import DatabaseTable
+from pipeline.sources.columnar import open_columnar
 from pipeline.sources.delimited import CsvTable
+from pipeline.sources.rows import Span
 
 
 class Table(Protocol):
@@ -29,8 +30,20 @@ class Table(Protocol):
     def rejected(self) -> Counter[str]:
         """Rows that could not be read, by reason; complete when the batches are."""
 
-    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The named columns and no others, as text, called ``c0``, ``c1``, ... in the order asked for; NULL stays."""
+    @property
+    def place(self) -> str:
+        """Which table this is, without credentials; another table has another."""
+
+    def batches(
+        self, names: Sequence[str], typed: Set[str] = frozenset(), span: Span | None = None
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """The named columns and no others, as text, called ``c0``, ``c1``, ... in the order asked for; NULL stays.
+
+        Args:
+            names: Columns, any of them more than once.
+            typed: Of these, columns that may come as whole numbers, dates or times, where the source has them so.
+            span: Rows that are wanted, for a source that can look for them; it may give more.
+        """
 
 
 def open_table(source: DatabaseSource | CsvSource, base: Path) -> Table:
@@ -39,7 +52,7 @@ def open_table(source: DatabaseSource | CsvSource, base: Path) -> Table:
     Raises:
         SourceError: It is missing, unreadable, or not a table.
     """
-    return DatabaseTable.open(source, base) if isinstance(source, DatabaseSource) else CsvTable.open(source, base)
+    return open_columnar(source, base) if isinstance(source, DatabaseSource) else CsvTable.open(source, base)
 
 
 def require_columns(table: Table, names: Sequence[str], label: str) -> None:

@@ -126,6 +126,8 @@ def _values(
 
 def _distinct(engine: duckdb.DuckDBPyConnection, path: Path, dimension: Dimension) -> list[str]:
     query = f"SELECT DISTINCT coalesce(\"{dimension.name}\"::VARCHAR, '') FROM read_parquet(?)"
+    if dimension.is_partial:
+        query += f' WHERE "{dimension.name}" IS NOT NULL'
     # An open dimension may have any number of values that are as they should be.
     most = "" if dimension.is_open else f" LIMIT {_MOST_VALUES}"
     return [value for (value,) in engine.execute(query + most, [str(path)]).fetchall()]
@@ -154,9 +156,11 @@ def _facts(
     }
     if staging.population is Population.CUSTOMERS:
         facts["people_stand_once"] = named and _ask(engine, "count(*) = count(DISTINCT person)", staging.persons)
-        facts["amounts_are_as_declared"] = all(
-            name in there and _ask(engine, _all_in_bounds(name.rpartition(".")[2]), staging.events) for name in amounts
-        )
+    largest = LARGEST_AMOUNT if staging.population is Population.CUSTOMERS else 1
+    facts["amounts_are_as_declared"] = all(
+        name in there and _ask(engine, _all_in_bounds(name.rpartition(".")[2], largest), staging.events)
+        for name in amounts
+    )
     return pd.DataFrame([facts])
 
 
@@ -172,9 +176,10 @@ _ALL_PSEUDONYMS: Final = (
 )
 
 
-def _all_in_bounds(column: str) -> str:
+def _all_in_bounds(column: str, largest: int) -> str:
+    smallest = -largest if largest > 1 else 0  # refunds are negative; a visit begins or does not
     value = f'try_cast("{column}" AS BIGINT)'  # of another type it fails by its type
-    return f"coalesce(bool_and(coalesce({value} BETWEEN -{LARGEST_AMOUNT} AND {LARGEST_AMOUNT}, false)), true)"
+    return f"coalesce(bool_and(coalesce({value} BETWEEN {smallest} AND {largest}, false)), true)"
 
 
 def _adds_up(source: SourceCounts) -> bool:

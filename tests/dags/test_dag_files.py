@@ -81,7 +81,7 @@ def specification_names() -> set[str]:
 
 
 def test_there_is_a_dag_for_each_population_and_each_specification(read: dict[str, Any]) -> None:
-    assert specification_names() >= {"weekly_audience", "monthly_customers"}
+    assert specification_names() >= {"weekly_audience", "weekly_movements", "monthly_customers"}
     expected = {"ingest_visitors", "ingest_customers"} | {f"export_{name}" for name in specification_names()}
     assert set(read["dags"]) == expected
 

@@ -105,7 +105,7 @@ def second(workspace: Workspace, first: Ran) -> Ran:
 
 def test_every_release_is_published_to_every_audience_and_verifies(workspace: Workspace, first: Ran) -> None:
     keys = {str(release.key) for release in first.summary.releases}
-    assert keys == {"monthly_customers/2026-10/r1", "weekly_audience/2026-W41/r1"}
+    assert keys == {"monthly_customers/2026-10/r1", "weekly_audience/2026-W41/r1", "weekly_movements/2026-W41/r1"}
     for release in first.summary.releases:
         assert len(release.bundles) == 4
         assert release.report.is_file()

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from pipeline.deidentify.visitors import stage_visitors
 from pipeline.periods import Period
 from pipeline.site import SiteFile
-from pipeline.sources.formats import request_fields
+from pipeline.sources.formats.combined import request_fields
 from pipeline.sources.logs import read_lines
 from pipeline.workspace import Workspace
+from tests.log_files import log_of
 
 GOOD = b'8.8.8.8 - - [05/Oct/2026:10:00:00 +0000] "GET /docs/a HTTP/1.1" 200 12 "-" "Mozilla/5.0 Firefox/120.0"\n'
 SITE = SiteFile.model_validate(
@@ -41,7 +42,7 @@ word = st.text(
 
 
 def parsed(lines: Sequence[str], trailing: tuple[str, ...]) -> list[dict[str, Any]]:
-    connection.register("lines", pa.table({"line": lines}))
+    connection.register("lines", pa.table({"line": lines, "number": range(len(lines))}))
     relation = connection.sql(f"SELECT address, status, agent, accept_language FROM ({request_fields(trailing)})")
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
@@ -76,7 +77,7 @@ def test_any_bytes_are_read_line_by_line(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.log"
         path.write_bytes(GOOD + content)
-        lines = [line for table in read_lines([path]) for line in table.column("line").to_pylist()]
+        lines = [line for table in read_lines([log_of(path)]) for line in table.column("line").to_pylist()]
     assert len(lines) == 1 + content.rstrip(b"\r\n").count(b"\n") + bool(content.rstrip(b"\r\n"))
 
 
@@ -88,7 +89,7 @@ def test_every_line_of_any_file_is_accounted_for(pieces: list[bytes]) -> None:
         path.write_bytes(GOOD + b"".join(pieces))
         staging = stage_visitors(Workspace(Path(folder)), SITE, Period.parse("2026-10-05"))
         rows = pq.read_metadata(staging.events).num_rows
-        lines = sum(table.num_rows for table in read_lines([path]))
+        lines = sum(table.num_rows for table in read_lines([log_of(path)]))
     counts = staging.manifest.sources["visitor logs"]
     assert counts.read == lines == counts.used + sum(counts.left_out.values()) + sum(counts.rejected.values())
     assert counts.used == rows

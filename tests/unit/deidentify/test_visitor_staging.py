@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.deidentify import visitors
+from pipeline.deidentify import requests
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import load_staging
 from pipeline.periods import Period
-from pipeline.sources import logs
+from pipeline.sources import blocks
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.log_lines import BOT, CHROME, DAY, column, counts, events, line, site_of, stage
@@ -31,18 +31,31 @@ def test_a_request_becomes_a_person_and_values_of_closed_lists(tmp_path: Path) -
             "referrer_class": "direct",
             "referrer_domain": "none",
             "section": "docs",
+            "file_kind": "page",
+            "entry_section": "docs",
+            "exit_section": "docs",
+            "from_section": None,
+            "to_section": None,
             "status_class": "2xx",
             "hour": "10",
             "weekday": "Mon",
+            "visits": 1,
+            "page_views": 1,
         }
     ]
 
 
-def test_all_columns_are_plain_strings_and_named_as_the_dimensions(tmp_path: Path) -> None:
+def test_all_columns_are_plain_strings_named_as_the_dimensions_but_for_two_of_numbers(tmp_path: Path) -> None:
     staging = stage(tmp_path, line())
-    schema = pq.read_schema(staging.events)
-    assert schema.names == ["person", *site_of().dimensions(Population.VISITORS)]
-    assert set(schema.types) == {pa.string()}
+    types = {field.name: field.type for field in pq.read_schema(staging.events)}
+    assert {name for name, kind in types.items() if kind == pa.string()} == {
+        "person",
+        *site_of().dimensions(Population.VISITORS),
+    }
+    assert {name: kind for name, kind in types.items() if kind != pa.string()} == {
+        "visits": pa.int8(),
+        "page_views": pa.int8(),
+    }
 
 
 def test_staging_is_found_again(tmp_path: Path) -> None:
@@ -201,7 +214,7 @@ def test_undeclared_trailing_fields_are_not_read(tmp_path: Path) -> None:
 
 def test_hostile_lines_do_not_stop_a_run(tmp_path: Path) -> None:
     (tmp_path / "hostile.log").write_bytes(
-        b"\xff\xfe\x00\x80\n"
+        b"\x81\xff\xfe\x00\n"
         + line(agent="x" * 200_000).encode()
         + line(request="GET /" + "a" * 200_000 + " HTTP/1.1").encode()
         + line(agent="nul\0inside").encode()
@@ -230,6 +243,6 @@ def test_look_ups_and_pseudonyms_agree_over_blocks(tmp_path: Path, monkeypatch: 
         line(address=f"8.8.{n % 7}.8", agent=f"{CHROME} {n % 5}", referrer=f"https://r{n % 3}.org/") for n in range(60)
     ]
     whole = sorted(map(str, events(stage(tmp_path, *lines))))
-    monkeypatch.setattr(logs, "BLOCK_LINES", 7)
-    monkeypatch.setattr(visitors, "MOST_LOOKED_UP", 2)  # so that look-up tables start anew, too
+    monkeypatch.setattr(blocks, "BLOCK_LINES", 7)
+    monkeypatch.setattr(requests, "MOST_LOOKED_UP", 2)  # so that look-up tables start anew, too
     assert sorted(map(str, events(stage(tmp_path, *lines)))) == whole

@@ -213,7 +213,8 @@ def test_a_language_field_is_read_and_other_trailing_fields_are_not(tmp_path: Pa
     report = write_first_site(home, busy_logs(tmp_path, ' "session=4711" "de-DE,de;q=0.9"'), None)
     site = load_site(report.site_file)
     assert site.visitors is not None
-    assert site.visitors.trailing_fields == ("-", "accept_language")
+    (declared,) = site.visitors.log_sources
+    assert declared.trailing_fields == ("-", "accept_language")
     assert "by_language" in [table.name for table in specification(home, "weekly_visitors").tables]
 
 
@@ -320,8 +321,8 @@ def test_a_customer_table_with_card_numbers_is_refused(tmp_path: Path, home: Pat
 
 
 def test_logs_of_another_format_are_refused(tmp_path: Path, home: Path) -> None:
-    lines = [f'{{"host": "198.51.100.{n}", "path": "/"}}' for n in range(10)]
-    with pytest.raises(SourceError, match="wrong format"):
+    lines = [f"198.51.100.{n} asked for something" for n in range(10)]
+    with pytest.raises(SourceError, match="format that is read"):
         write_first_site(home, logs(tmp_path, *lines), None)
 
 

@@ -20,6 +20,8 @@ from pipeline.vocabulary import EVENTS, PEOPLE, Dimension
 
 PLAN = Dimension("plan", "Plan", True, ("free", "paid"))
 ORDER = Dimension("order", "Order", False, ("new", "renewal"))  # a word of SQL, too
+ENTRY = Dimension("entry", "Entry", False, ("home", "docs"), is_partial=True)
+ZONE = Dimension("zone", "Zone", True, ("CET", "UTC", "unknown"), is_partial=True)
 SEVERAL = Dimension("product", "Product", False, (), is_open=True)
 
 
@@ -224,3 +226,29 @@ def test_a_total_over_groups_tells_of_as_many_people_as_there_surely_are(
     }
     # Seven contributions are of four people at least; two people share group 3.
     assert told == {0: [[4, 7]], 1: [[2, 4], [2, 3]], 2: [[2, 2], [2, 2], [2, 2], [1, 1]]}
+
+
+def test_events_without_a_value_of_a_partial_dimension_are_of_no_group(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    events = pd.DataFrame({"person": list("aaabc"), "entry": ["home", None, "home", "docs", None]})
+    orders = Measured(EVENTS, 9)
+    of = table(ENTRY, measures=(orders,))
+    assert level(connection, bound, of, events=events) == {"home": 1, "docs": 1}
+    assert level(connection, bound, of, orders, events=events) == {"home": 2, "docs": 1}
+
+
+def test_an_event_without_a_value_takes_no_place_among_a_persons_groups(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    people = [f"p{number}" for number in range(40)]
+    events = pd.DataFrame({"person": people * 2, "entry": ["home"] * 40 + [None] * 40})
+    assert level(connection, bound, table(ENTRY), events=events) == {"home": 40}
+
+
+def test_a_person_has_the_value_that_most_of_the_events_with_one_have_or_is_unknown(
+    connection: duckdb.DuckDBPyConnection, bound: BoundSpecification
+) -> None:
+    zones = [None, None, None, "UTC", "CET", "CET", None]
+    events = pd.DataFrame({"person": list("aaaaaab"), "zone": zones})
+    assert level(connection, bound, table(ZONE), events=events) == {"CET": 1, "unknown": 1}

@@ -19,13 +19,14 @@ from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.people.bounding import bounded_groups
 from pipeline.privacy.budget import Epsilon, K
 from pipeline.privacy.gaussian import DiscreteGaussian
+from pipeline.reference.page import EVERYTHING
 from pipeline.release.artefact import PrivateRelease
 from pipeline.release.draw import draw_release
 from pipeline.release.explanation import VISITOR_ORIGINS, Checks, Cost, Decision, History, explain
 from pipeline.sample import write_sample
 from pipeline.site import SiteFile
+from pipeline.site.dimensions import visitor_dimensions
 from pipeline.spec import BoundSpecification, ReleaseKey, ReleaseSpecification, bind
-from pipeline.vocabulary import visitor_dimensions
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE
 from tests.builders import StagingOf, specification_document
 
@@ -194,7 +195,7 @@ def test_a_release_without_noise_says_so(
 
 
 def test_every_dimension_of_visitors_has_an_origin() -> None:
-    assert set(VISITOR_ORIGINS) == set(visitor_dimensions(("home",), ("google.com",)))
+    assert set(VISITOR_ORIGINS) == set(visitor_dimensions(EVERYTHING))
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,18 @@ def test_the_weekly_audience_fits_the_sample(bound: dict[str, BoundSpecification
     }
 
 
+def test_the_weekly_movements_fit_the_sample(bound: dict[str, BoundSpecification]) -> None:
+    weekly = bound["weekly_movements"]
+    assert weekly.specification.population is Population.VISITORS
+    assert {table.name: table.max_groups for table in weekly.tables} == {
+        "visitors_by_entry": 3,
+        "visitors_by_exit": 3,
+        "visitors_by_step": 4,
+        "visitors_by_day": 4,
+        "visitors_by_answer": 3,
+    }
+
+
 def test_the_monthly_customers_fit_the_sample(bound: dict[str, BoundSpecification]) -> None:
     monthly = bound["monthly_customers"]
     assert monthly.specification.population is Population.CUSTOMERS
@@ -57,13 +69,13 @@ def test_the_monthly_customers_tell_orders_and_revenue_of_products_within_bounds
     assert all([measure.name for measure in others] == ["people"] for others in measures.values())
 
 
-@pytest.mark.parametrize("release", ["weekly_audience", "monthly_customers"])
+@pytest.mark.parametrize("release", ["weekly_audience", "weekly_movements", "monthly_customers"])
 def test_the_parameters_are_the_ones_that_were_agreed(release: str, bound: dict[str, BoundSpecification]) -> None:
     specification = bound[release]
     assert (specification.epsilon.value, specification.delta.value, specification.k.value) == (1.0, 1e-7, 50)
 
 
-@pytest.mark.parametrize("release", ["weekly_audience", "monthly_customers"])
+@pytest.mark.parametrize("release", ["weekly_audience", "weekly_movements", "monthly_customers"])
 def test_every_audience_gets_something_and_the_partner_everything(
     release: str, bound: dict[str, BoundSpecification]
 ) -> None:

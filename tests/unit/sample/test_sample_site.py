@@ -34,7 +34,7 @@ def test_the_site_file_loads_and_says_that_it_is_synthetic(home: Path) -> None:
 def test_the_site_file_names_sources_that_are_there(home: Path) -> None:
     site = load_site(home / "site.yaml")
     assert site.visitors is not None
-    assert len(list(home.glob(site.visitors.logs[0]))) == 14
+    assert len(list(home.glob(site.visitors.log_sources[0].paths[0]))) == 14
     assert {path.name for path in (home / "sources").iterdir()} == {
         "README.txt", "customers.db", "logs", "orders.csv", "sample.json",
     }  # fmt: skip

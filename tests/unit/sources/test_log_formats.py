@@ -9,23 +9,30 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from pipeline.sources.formats import LONGEST_AGENT, request_fields
+from pipeline.sources.formats import COLUMNS, LONGEST_AGENT
+from pipeline.sources.formats.combined import request_fields
 
 LINE = '192.0.2.1 - - [05/Oct/2026:10:11:12 +0200] "GET /a/b?c=d HTTP/1.1" 200 12 "https://E.com/x?y" "Agent/1.0"'
 
 
-def parsed(line: str, trailing: tuple[str, ...] = ()) -> dict[str, Any]:
+def parsed(line: str, trailing: tuple[str, ...] = (), *, host: bool = False) -> dict[str, Any]:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.register("lines", pa.table({"line": [line]}))
-    fields = request_fields(trailing)
+    connection.register("lines", pa.table({"line": [line], "number": [7]}))
+    fields = request_fields(trailing, host=host)
     relation = connection.sql(f"SELECT * REPLACE (epoch(moment) AS moment) FROM ({fields})")
     return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_every_field_of_a_combined_line_is_told(end: str) -> None:
-    assert parsed(LINE + end) == {
+    found = parsed(LINE + end)
+    assert tuple(found) == COLUMNS
+    assert found == {
+        "number": 7,
+        "forwarded": "",
+        "time_zone": "",
+        "directive": False,
         "address": "192.0.2.1",
         "moment": dt.datetime(2026, 10, 5, 8, 11, 12, tzinfo=dt.UTC).timestamp(),
         "status": "200",
@@ -71,7 +78,7 @@ def test_a_quote_inside_a_request_or_referrer_does_not_shift_fields() -> None:
     line = LINE.replace("/a/b", r"/a\"b").replace("/x?y", r"/\" 500 \"")
     found = parsed(line)
     assert (found["path"], found["status"], found["origin"], found["agent"]) == (
-        r"/a\"b",
+        '/a"b',
         "200",
         "https://e.com",
         "Agent/1.0",
@@ -156,3 +163,43 @@ def test_a_trailing_field_is_read_only_where_it_is_declared(
 def test_an_agent_that_ends_like_a_field_keeps_the_fields_apart() -> None:
     found = parsed(LINE.replace("Agent/1.0", r"odd\" ") + ' "fr"', ("accept_language",))
     assert (found["agent"], found["accept_language"]) == (r"odd\" ", "fr")
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        (r"/caf\xc3\xa9", "/café"),
+        (r"/\x22x\x5C", '/"x\\'),
+        (r"/a\\b", "/a\\b"),
+        (r"/\xff\xfe", r"/\xff\xfe"),  # no UTF-8
+        (r"/\u0041", r"/\u0041"),
+        ("/%C3%A9", "/%C3%A9"),
+        ("http://e.com:80/a", "/a"),
+        ("https://e.com", ""),
+        ("*", "*"),
+        ("/http://e.com/a", "/http://e.com/a"),
+    ],
+)
+def test_a_path_is_told_without_escapes_and_without_a_host_before_it(path: str, read: str) -> None:
+    assert parsed(LINE.replace("/a/b?c=d", path))["path"] == read
+
+
+def test_every_declared_trailing_field_is_read() -> None:
+    trailing = ("forwarded", "-", "time_zone", "accept_language")
+    found = parsed(LINE + ' "203.0.113.9, 10.0.0.1" "session=1" "Europe/Berlin" "de"', trailing)
+    assert (found["forwarded"], found["time_zone"], found["accept_language"]) == (
+        "203.0.113.9, 10.0.0.1",
+        "Europe/Berlin",
+        "de",
+    )
+
+
+def test_a_line_with_fewer_trailing_fields_tells_those_that_it_has() -> None:
+    found = parsed(LINE + ' "203.0.113.9"', ("forwarded", "accept_language"))
+    assert (found["agent"], found["forwarded"], found["accept_language"]) == ("Agent/1.0", "203.0.113.9", "")
+
+
+@pytest.mark.parametrize("host", ["www.example.com:443", "example.com", "[2001:db8::1]:80"])
+def test_a_virtual_host_before_the_address_is_passed_over(host: str) -> None:
+    found = parsed(f"{host} {LINE}", host=True)
+    assert (found["address"], found["path"], found["agent"]) == ("192.0.2.1", "/a/b", "Agent/1.0")
