@@ -123,8 +123,9 @@ class Generaliser:
             case BandColumn():
                 return number_of(raw) if is_text else raw
             case AgeColumn():
-                age = f"date_sub('year', ({instant})::DATE, DATE '{self.start}')"
-                return f"CASE WHEN {age} BETWEEN 0 AND {OLDEST_AGE} THEN {age} END"
+                born = f"({instant})::DATE"
+                age = f"date_sub('year', {born}, DATE '{self.start}')"
+                return f"CASE WHEN {born} <= DATE '{self.start}' AND {age} <= {OLDEST_AGE} THEN {age} END"
             case YearColumn():
                 return year_of(raw) if is_text else f"year({instant})"
         return f"year({instant}) * 12 + month({instant}) - 1"

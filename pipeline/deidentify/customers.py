@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.batches import USED, Reading, Stage, account
+from pipeline.deidentify.batches import USED, Stage, account
 from pipeline.deidentify.columns import CODE, fetch_table
 from pipeline.deidentify.customer_rows import carry_over, code_name, generalisers_of, open_customers, read_rows
 from pipeline.deidentify.orders import order_value_code, read_orders, used_orders
@@ -78,10 +78,23 @@ class _Asked:
         told = json.dumps([declared, place, self.site.time_zone, __version__])
         return hmac.digest(self.key.derive("declaration"), told.encode(), "sha256").hex()
 
-    def began(self, declaration: str) -> dt.datetime | None:
-        """When the reading for earlier staging by the same declaration began, if there is any."""
+    def earlier(self, declaration: str) -> _Earlier | None:
+        """Earlier staging by the same declaration, if there is any that can be read."""
         manifest = earlier_manifest(self.workspace, Population.CUSTOMERS, self.period)
-        return manifest.began if manifest and manifest.declaration == declaration else None
+        if manifest is None or manifest.began is None or manifest.declaration != declaration:
+            return None
+        try:
+            return _Earlier(manifest.began, pq.read_table(self.folder / PERSONS))
+        except (OSError, pa.ArrowException):
+            return None
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """A period's earlier staging: when its reading began, and its ``persons.parquet``."""
+
+    began: dt.datetime
+    persons: pa.Table
 
 
 @dataclass(frozen=True)
@@ -147,28 +160,19 @@ def _read_customers(stage: Stage, asked: _Asked) -> _Read:
     """Make the view ``persons``: one row a customer of the period, person and codes of dimensions."""
     customers, generalisers = asked.customers, generalisers_of(stage, asked.customers)
     reading = open_customers(stage, customers)
-    declaration, since = _going_on(asked, reading)
-    span = Span(customers.changed, since - MARGIN) if customers.changed and since else None
+    declaration = asked.declaration(reading.table.place) if customers.changed else ""
+    earlier = asked.earlier(declaration) if declaration else None
+    span = Span(customers.changed, earlier.began - MARGIN) if customers.changed and earlier else None
     read_rows(reading, customers, generalisers, span)
     accounting = account(stage.connection, "customer_rows", reading.rejected)
     accounting.require_share("customers", customers.max_rejected_share)
-    carried = 0
-    if span is not None:
-        carried = carry_over(stage.connection, pq.read_table(asked.folder / PERSONS), generalisers)
+    carried = carry_over(stage.connection, earlier.persons, generalisers) if earlier else 0
     _require_customers(accounting.used + carried, asked.period)
     names = "".join(f', "{code_name(name)}" AS "{name}"' for name in generalisers)
     stage.connection.execute(
         f"CREATE TEMP VIEW persons AS SELECT person{names} FROM customer_rows WHERE outcome = '{USED}'"
     )
     return _Read(_with_carried(accounting, carried), declaration)
-
-
-def _going_on(asked: _Asked, reading: Reading) -> tuple[str, dt.datetime | None]:
-    """The digest of the declaration, and since when rows are read; where nothing says when rows changed, neither."""
-    if asked.customers.changed is None:
-        return "", None
-    declaration = asked.declaration(reading.table.place)
-    return declaration, asked.began(declaration)
 
 
 def _with_carried(accounting: Accounting, carried: int) -> SourceCounts:

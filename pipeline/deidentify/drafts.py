@@ -42,9 +42,11 @@ def appending(path: Path, compression: str) -> Iterator[Callable[[pa.Table], Non
                 writer = writer or pq.ParquetWriter(file, rows.schema, compression=compression, store_schema=False)
                 writer.write_table(rows)
 
-        yield write
-        if writer is not None:
-            writer.close()
+        try:
+            yield write
+        finally:
+            if writer is not None:  # before its file, whatever happened
+                writer.close()
         file.flush()
         os.fsync(file.fileno())
     if writer is None:

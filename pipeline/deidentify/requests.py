@@ -39,7 +39,7 @@ OUTSIDE: Final = "outside the period"
 NO_REQUEST: Final = "no request"
 # A line that says how the others are to be read.
 DIRECTIVE: Final = "directive"
-# Who asked was gone before there was one: CloudFront's status 000.
+# Who asked was gone before there was one: status '-', or CloudFront's 000.
 NO_ANSWER: Final = "no answer"
 LEFT_OUT: Final = (DIRECTIVE, NO_REQUEST, NO_ANSWER, OUTSIDE, "internal", "no agent", "monitor", "bot")
 MOST_LOOKED_UP: Final = 200_000  # rows of a look-up table; then it starts anew, so that memory stays bounded
@@ -204,7 +204,7 @@ def _requests_sql(source: VisitorSource, start: float, fields: str) -> str:
             ({file_kind_case(source.file_kinds)})::file_kind_key AS file_kind,
             query <> '' AND regexp_matches(query, {quoted(CAMPAIGN_PATTERN)}, 'i') AS campaign,
             CASE WHEN directive THEN '{DIRECTIVE}' WHEN address = '' THEN 'format' WHEN moment IS NULL THEN 'time'
-                WHEN status = '000' THEN '{NO_ANSWER}' WHEN status_class IS NULL THEN 'status'
+                WHEN status IN ('-', '000') THEN '{NO_ANSWER}' WHEN status_class IS NULL THEN 'status'
                 WHEN path = '' THEN '{NO_REQUEST}' END AS refused
         FROM ({fields}) AS field
         LEFT JOIN calendar ON quarter = floor((epoch(moment) - {start!r}) / {_QUARTER})::BIGINT"""

@@ -25,6 +25,7 @@ import sqlalchemy as sa
 
 from pipeline.errors import SourceError
 from pipeline.site import DatabaseSource
+from pipeline.sources import databases
 from pipeline.sources.databases import DatabaseTable, address_of, open_database, sqlite_uri, unreadable
 from pipeline.sources.rows import Span
 
@@ -32,7 +33,6 @@ _Connection = adbc_driver_manager.dbapi.Connection
 _FAILURES: Final = (adbc_driver_manager.Error, pa.ArrowException, OSError, UnicodeDecodeError)
 _BATCH_BYTES: Final = 8 << 20
 _BATCH_ROWS: Final = 50_000
-_PATIENCE: Final = 5_000  # milliseconds that SQLite waits for somebody else's lock
 _DAY: Final = dt.timedelta(days=1)
 
 # Drivers of SQLAlchemy whose options are those of libpq.
@@ -167,7 +167,7 @@ class SqliteTable:
                 adbc_driver_sqlite.dbapi.connect(sqlite_uri(self.path)) as connection,
                 connection.cursor(adbc_stmt_kwargs=options) as cursor,
             ):
-                cursor.executescript(f"PRAGMA busy_timeout = {_PATIENCE}")
+                cursor.executescript(f"PRAGMA busy_timeout = {1000 * databases.SQLITE_PATIENCE}")
                 cursor.execute(query)
                 for batch in cursor.fetch_record_batch():
                     yield _joined(_decodable(batch.slice(skipped), self.rejected))

@@ -24,6 +24,7 @@ from pipeline.site import DatabaseSource
 from pipeline.sources.rows import Span
 
 ROWS_A_BATCH: Final = 20_000
+SQLITE_PATIENCE: Final = 5  # seconds that SQLite waits for somebody else's lock
 _UNDECODABLE: Final = "\N{REPLACEMENT CHARACTER}"
 _DAY: Final = dt.timedelta(days=1)
 
@@ -162,7 +163,7 @@ def _sqlite(path: Path) -> sa.Engine:
         raise SourceError("a SQLite database must be one", value=path, remedy="Check the path in the site file.")
     return sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
-        creator=lambda: sqlite3.connect(sqlite_uri(path), uri=True, check_same_thread=False),
+        creator=lambda: sqlite3.connect(sqlite_uri(path), SQLITE_PATIENCE, uri=True, check_same_thread=False),
         poolclass=sa.pool.NullPool,
         hide_parameters=True,
     )

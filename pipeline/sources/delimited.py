@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence, Set
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from pipeline.errors import SourceError
@@ -139,25 +141,32 @@ class CsvTable:
         Returns:
             What can be parsed, and the beginning of a record that the next block may end.
         """
-        ends, odd = _odd_lines(block)
+        ends, odd, open_ = _quoted_lines(block, self.source.delimiter)
         start = np.concatenate(([0], ends))
-        pieces: list[bytes] = []
-        done = place = 0
+        taken: list[int] = []  # lines to take out
+        inside = np.zeros(len(ends), bool)  # lines of records that have several
+        place, end = 0, len(ends)
         while place < len(odd):
             opening = odd[place]
             closing = odd[place + 1] if place + 1 < len(odd) else None
             if self._is_record(block[start[opening] : ends[opening]]):  # an inch sign inside a value
                 place += 1
             elif closing is not None and self._is_record(block[start[opening] : ends[closing]], closing - opening):
+                inside[opening : closing + 1] = True
                 place += 2
             elif closing is None and not last and len(ends) - opening < MAX_RECORD_LINES:
-                return b"".join((*pieces, block[done : start[opening]])), block[start[opening] :]
+                end = opening
+                break
             else:
-                self.rejected["unclosed quote"] += 1
-                pieces.append(block[done : start[opening]])
-                done = int(ends[opening])
+                taken.append(opening)
                 place += 1
-        return b"".join((*pieces, block[done:])), b""
+        # Beside an inch sign, a line of an even number of quotes can leave one open.
+        taken += [line for line in open_ if line < end and not inside[line]]
+        if taken:
+            self.rejected["unclosed quote"] += len(taken)
+        edges = [0, *(int(edge) for line in sorted(taken) for edge in (start[line], ends[line])), int(start[end])]
+        kept = b"".join(block[low:high] for low, high in zip(edges[::2], edges[1::2], strict=True))
+        return kept, block[start[end] :]
 
     def _is_record(self, text: bytes, breaks: int = 0) -> bool:
         if breaks >= MAX_RECORD_LINES or len(text) > MAX_RECORD_BYTES:
@@ -277,10 +286,22 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _odd_lines(block: bytes) -> tuple[Any, list[int]]:
-    """Where lines end, and which lines hold an odd number of quotes."""
+def _quoted_lines(block: bytes, delimiter: str) -> tuple[Any, list[int], list[int]]:
+    """Where lines end, which hold an odd number of quotes, and which hold an even one and leave a quote open."""
     array = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(array == _NEWLINE) + 1
     quotes = np.flatnonzero(array == _QUOTE)
     counts = np.bincount(np.searchsorted(ends, quotes, side="right"), minlength=len(ends))
-    return ends, np.flatnonzero(counts % 2).tolist()
+    even = np.flatnonzero((counts > 0) & (counts % 2 == 0))
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
+    lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
+    opened = pc.match_substring_regex(lines.take(pa.array(even)), _open_pattern(delimiter))
+    return ends, np.flatnonzero(counts % 2).tolist(), even[opened.to_numpy(zero_copy_only=False)].tolist()
+
+
+def _open_pattern(delimiter: str) -> str:
+    """Of a line whose last value begins with a quote and does not end with one; elsewhere quotes are plain."""
+    other = f"[^{re.escape(delimiter)}\\n]"
+    quoted = f'"(?:[^"\\n]|"")*"(?:[^"{re.escape(delimiter)}\\n]{other}*)?'
+    plain = f'[^"{re.escape(delimiter)}\\n]{other}*'
+    return f'^(?:(?:{quoted}|{plain})?{re.escape(delimiter)})*"(?:[^"\\n]|"")*\\n?$'

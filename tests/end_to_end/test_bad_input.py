@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -71,11 +72,35 @@ def truncated(home: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
+PLANTED = "quagmire@unmistakable.example"
+
+
+def garbage(home: Path) -> None:
+    (home / "sources" / "logs" / "access.log.99").write_bytes(f"{PLANTED} \x1b[2J\x9b =1+1\n".encode() * 500)
+
+
+def pipe(home: Path) -> None:
+    os.mkfifo(home / "sources" / "logs" / "access.log.pipe")
+
+
+def bomb(home: Path) -> None:
+    (home / "sources" / "logs" / "access.log.99").write_text(f'{{"{PLANTED}":{"[" * 100_000}\n' * 500)
+
+
+def renamed_to_packed(home: Path) -> None:
+    (home / "sources" / "logs" / "access.log.99.gz").write_text(f"{PLANTED}\n" * 500)
+
+
 VISITORS = [
     (lambda home: shutil.rmtree(home / "sources"), 4, "access.log"),
     (empty_logs, 4, "at least one line"),
     (truncated, 4, "access.log"),
     (malformed, 4, "may be rejected"),
+    (garbage, 4, "format 510 (sources/logs/access.log"),
+    (bomb, 4, "format 510 (sources/logs/access.log"),
+    (pipe, 4, "regular files"),
+    (renamed_to_packed, 4, "access.log.99.gz"),
+    (site(lambda d: d["visitors"]["logs"].append("sources")), 4, "regular files"),
     (lambda home: (home / "site.yaml").unlink(), 3, "site.yaml"),
     (site(lambda d: d.update(visitors={**d["visitors"], "format": "cobol"})), 3, "visitors.format"),
     (specification(lambda d: d["tables"][0].update(dimensions=["planet"])), 3, "Use some of"),
@@ -179,8 +204,10 @@ def test_an_error_of_the_program_does_not_show_what_it_held(home: Path, monkeypa
 
 def assert_refused(home: Path, result: Result, exit_code: int, message: str) -> None:
     assert result.exit_code == exit_code, f"{result.exit_code}: {result.output}{result.stderr}"
-    assert message in result.stderr
+    assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.output + result.stderr
+    assert PLANTED not in result.output + result.stderr
+    assert all(sign.isprintable() or sign == "\n" for sign in result.output + result.stderr)
     workspace = Workspace(home)
     assert not workspace.published.exists()
     assert Ledger.open(workspace.ledger).entries() == ()

@@ -19,6 +19,7 @@ import pytest
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.visitors import stage_visitors
 from pipeline.errors import DemographicsError, RejectShareError, SourceError, StagingError
+from pipeline.periods import Period
 from pipeline.progress import Progress, silent
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
@@ -317,3 +318,70 @@ def test_lines_of_one_failed_run_are_all_there_in_the_next(home: Path) -> None:
     assert counts(ingest(home))[:2] == (2_005, 2_005)
     room = Workspace(home).staging(Population.VISITORS, DAY).parent
     assert [path.name for path in room.iterdir()] == [str(DAY)]
+
+
+BERLIN: Final = {"time_zone": "Europe/Berlin", "period": "week"}
+TO_WINTER: Final = Period.parse("2026-W43")  # the clock goes back on Sunday, 25 October, from three to two
+TO_SUMMER: Final = Period.parse("2026-W13")  # and forward on Sunday, 29 March, from two to three
+
+
+def berlin(home: Path, period: Period, *times: str) -> Staging:
+    """Requests of one visitor at these times, with their offsets, where the site is in Berlin."""
+    (home / "access.log").write_text("".join(line(time=time) for time in times))
+    return stage_visitors(Workspace(home), site_of(**BERLIN), period)
+
+
+def told_of(staging: Staging) -> list[tuple[str, str, int]]:
+    return sorted((row["weekday"], row["hour"], row["visits"]) for row in events(staging))
+
+
+def test_the_hour_that_comes_twice_is_told_right_and_breaks_no_visit(tmp_path: Path) -> None:
+    times = ("01:50:00 +0200", "02:15:00 +0200", "02:40:00 +0200", "02:05:00 +0100", "02:30:00 +0100", "03:00:00 +0100")
+    staging = berlin(tmp_path, TO_WINTER, *(f"25/Oct/2026:{time}" for time in times))
+    assert told_of(staging) == [("Sun", "01", 1), *[("Sun", "02", 0)] * 4, ("Sun", "03", 0)]
+
+
+def test_an_hour_of_silence_in_the_hour_that_comes_twice_ends_a_visit(tmp_path: Path) -> None:
+    """The clock says the same, an hour later."""
+    staging = berlin(tmp_path, TO_WINTER, "25/Oct/2026:02:15:00 +0200", "25/Oct/2026:02:15:00 +0100")
+    assert told_of(staging) == [("Sun", "02", 1), ("Sun", "02", 1)]
+
+
+def test_the_hour_that_is_left_out_breaks_no_visit(tmp_path: Path) -> None:
+    times = ("29/Mar/2026:01:45:00 +0100", "29/Mar/2026:03:10:00 +0200", "29/Mar/2026:01:30:00 +0000")
+    assert told_of(berlin(tmp_path, TO_SUMMER, *times)) == [("Sun", "01", 1), ("Sun", "03", 0), ("Sun", "03", 0)]
+
+
+def test_a_week_with_a_change_of_the_clock_ends_when_its_sunday_does(tmp_path: Path) -> None:
+    times = ("18/Oct/2026:21:59:59 +0000", "18/Oct/2026:22:00:00 +0000", "25/Oct/2026:22:59:59 +0000")
+    staging = berlin(tmp_path, TO_WINTER, *times, "25/Oct/2026:23:00:00 +0000")
+    assert counts(staging)[1:3] == (2, {"outside the period": 2})
+    assert told_of(staging) == [("Mon", "00", 1), ("Sun", "23", 1)]
+
+
+UNZONED: Final = '%h %l %u [%{%d/%b/%Y:%H:%M:%S}t] "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
+
+
+@pytest.mark.parametrize(
+    ("period", "time", "hours"),
+    [
+        (TO_WINTER, "25/Oct/2026:01:30:00", {"01"}),
+        (TO_WINTER, "25/Oct/2026:02:30:00", {"02"}),
+        (TO_WINTER, "25/Oct/2026:03:30:00", {"03"}),
+        (TO_SUMMER, "29/Mar/2026:02:30:00", {"01", "03", None}),  # a time that never was
+        (TO_SUMMER, "29/Mar/2026:03:30:00", {"03"}),
+    ],
+)
+def test_a_time_that_is_logged_without_its_zone_is_the_sites(
+    tmp_path: Path, period: Period, time: str, hours: set[str | None]
+) -> None:
+    logs = [{"paths": ["access.log"], "format": "apache", "log_format": UNZONED}]
+    other = f"{time[:12]}12:00:00"
+    (tmp_path / "access.log").write_text(line(time=time) + line(time=other))
+    staging = stage_visitors(Workspace(tmp_path), site_of(logs=logs, **BERLIN), period)
+    read, used, left_out, rejected = counts(staging)
+    assert (read, left_out) == (2, {})
+    found = set(column(staging, "hour")) - {"12"} if used == 2 else {None}
+    assert rejected == ({} if used == 2 else {"time": 1})
+    assert found <= hours
+    assert set(column(staging, "weekday")) == {"Sun"}

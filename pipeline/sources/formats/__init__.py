@@ -44,11 +44,14 @@ def open_format(source: LogSource, site_zone: ZoneInfo, head: pa.Table) -> LogFo
     zone = ZoneInfo(source.time_zone) if source.time_zone else site_zone
     if source.format != "detected":
         return _DECLARED[source.format](source, zone)
-    if has_directives(head):
-        return _DECLARED["w3c"](source, zone)
     likely = ("combined", "combined_with_host", "alb", "json", "common", "common_with_host")
     formats = [_DECLARED[name](source, zone) for name in likely]
-    return best_of(formats, head) or formats[0]
+    if not has_directives(head):
+        return best_of(formats, head) or formats[0]
+    # Looking leaves the fields in it that were named last, so the one that is read with is made anew.
+    w3c = _DECLARED["w3c"](source, zone)
+    best = best_of([w3c, *formats], head) or w3c
+    return _DECLARED["w3c"](source, zone) if best is w3c else best
 
 
 def _combined(source: LogSource, _zone: ZoneInfo) -> LogFormat:

@@ -122,7 +122,7 @@ def pointer_of(field: str, place: str) -> str:
     if not all(found):
         raise ConfigurationError(
             "a field of JSON lines must be keys with dots between them, or a JSON pointer",
-            value=f"fields.{field}: {place}",
+            value=f"fields.{field}: {place!r}",
             remedy="Write request.headers.User-Agent[0], or /request/headers/User-Agent/0.",
         )
     keys = [(one[1].replace("~", "~0").replace("/", "~1"), re.findall("[0-9]+", one[2])) for one in found if one]

@@ -14,13 +14,13 @@ _COMMON: Final = "%d/%b/%Y:%H:%M:%S %z"
 _WORD: Final = "[A-Za-z]+"
 # Directives of strftime, each with what it writes; those of the engine's own strptime have the same names.
 _WRITES: Final = {
-    "a": _WORD, "A": _WORD, "b": _WORD, "B": _WORD, "d": r"\d{1,2}", "f": r"\d{6}", "g": r"\d{3}", "H": r"\d{1,2}",
-    "I": r"\d{1,2}", "j": r"\d{1,3}", "m": r"\d{1,2}", "M": r"\d{2}", "p": "[AaPp][Mm]", "S": r"\d{2}", "y": r"\d{2}",
+    "a": _WORD, "A": _WORD, "b": _WORD, "B": _WORD, "d": r" ?\d{1,2}", "f": r"\d{6}", "g": r"\d{3}", "H": r" ?\d{1,2}",
+    "I": r" ?\d{1,2}", "j": r"\d{1,3}", "m": r"\d{1,2}", "M": r"\d{2}", "p": "[AaPp][Mm]", "S": r"\d{2}", "y": r"\d{2}",
     "Y": r"\d{4}", "z": r"(?:[-+]\d{2}:?\d{2}|Z)", "Z": "[A-Za-z_/+-]+", "%": "%",
 }  # fmt: skip
 _SHORT: Final = {
     "T": "%H:%M:%S", "R": "%H:%M", "F": "%Y-%m-%d", "D": "%m/%d/%y", "e": "%d", "h": "%b", "k": "%H", "l": "%I",
-    "r": "%I:%M:%S %p", "n": "\n", "t": "\t",
+    "r": "%I:%M:%S %p", "n": "\n", "t": "\t", "c": "%a %b %d %H:%M:%S %Y", "x": "%m/%d/%y", "X": "%H:%M:%S",
 }  # fmt: skip
 _SECONDS: Final = {"sec": 1, "s": 1, "msec": 1_000, "usec": 1_000_000}
 _FRACTIONS: Final = {"msec_frac": "%g", "usec_frac": "%f"}
@@ -56,9 +56,17 @@ class Clock:
             return 2
         return int("%H" in self.layout or "%I" in self.layout)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it tells a day and an hour."""
+        has = [f"%{one}" in self.layout for one in "YymbBdjHIp"]
+        year, month, day = any(has[:2]), any(has[2:5]), has[5]
+        hour = has[7] or (has[8] and has[9])
+        return bool(self.a_second) or not self.layout or (year and ((month and day) or has[6]) and hour)
+
     def can_join(self, other: Clock) -> bool:
         """Whether the two write one time between them."""
-        return bool(self.layout) and bool(other.layout)
+        return bool(self.layout) and bool(other.layout) and not other.is_whole
 
     def joined(self, sign: str, other: Clock) -> Clock:
         """The time that both write, with a sign between them."""
@@ -91,14 +99,14 @@ def apache_clock(argument: str) -> Clock:
         return Clock(_COMMON)
     if plain in _SECONDS:
         return Clock(a_second=_SECONDS[plain])
-    layout = _FRACTIONS.get(plain) or re.sub("%([TRFDehklrnt])", lambda found: _SHORT[found[1]], plain)
+    layout = _FRACTIONS.get(plain) or re.sub("%([TRFDehklrntcxX])", lambda found: _SHORT[found[1]], plain)
     if layout == "%s":
         return Clock(a_second=1)
     unknown = [one for one in re.findall("%(.?)", layout) if one not in _WRITES]
     if unknown or "%" not in layout:
         raise ConfigurationError(
             "a time of a log_format must be made of known directives of strftime",
-            value=f"%{{{argument}}}t",
+            value=repr(f"%{{{argument}}}t"),
             remedy="Use %t, or %d %m %Y %H %M %S %z and the like.",
         )
     return Clock(layout)

@@ -16,6 +16,7 @@ from pipeline.deidentify.staging import Staging
 from pipeline.errors import PaymentDataError, RejectShareError
 from pipeline.periods import Period
 from pipeline.site import SiteFile
+from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
 OCTOBER = Period.parse("2026-10")
@@ -185,3 +186,74 @@ def test_a_dimension_cannot_be_named_as_the_quantity() -> None:
     document["customers"]["dimensions"] = {"revenue": {"kind": "country", "column": "country"}}
     with pytest.raises(ValueError, match="'revenue' comes from the orders"):
         SiteFile.model_validate(document)
+
+
+SEVERAL = {"column": "total", "currency_column": "coin", "currencies": ["EUR", "USD", "JPY"]}
+
+
+def stage_several(home: Path, lines: Iterable[str], **amount: Any) -> Staging:
+    (home / "customers.csv").write_text("id,country\n1,DE\n", "utf-8")
+    rows = [f"1;2026-10-05;Editor;{line}" for line in lines]
+    (home / "orders.csv").write_text("\n".join(["customer;placed;item;total;coin", *rows]), "utf-8")
+    return stage_customers(Workspace(home), site_of({**SEVERAL, **amount}), OCTOBER)
+
+
+def test_amounts_in_several_currencies_are_kept_apart_in_their_smallest_units(tmp_path: Path) -> None:
+    staging = stage_several(tmp_path, ["49.90;EUR", "5.00; usd ", "980;JPY", "-1.00;EUR"])
+    table = pq.read_table(staging.events)
+    assert table.schema.names == ["person", "product", "revenue_eur", "revenue_usd", "revenue_jpy"]
+    assert table.schema.types[2:] == [pa.int64()] * 3
+    rows = {tuple(row[name] for name in table.schema.names[2:]) for row in table.to_pylist()}
+    assert rows == {(4_990, 0, 0), (0, 500, 0), (0, 0, 980), (-100, 0, 0)}
+
+
+def test_an_order_in_a_currency_that_is_not_declared_is_rejected_as_that(tmp_path: Path) -> None:
+    counts = stage_several(tmp_path, ["49.90;EUR", "5.00;GBP", "5.00;", "5.00;E UR", "x;GBP"]).manifest.sources[
+        "orders"
+    ]
+    assert (counts.read, counts.used, counts.rejected) == (5, 1, {"currency": 4})
+
+
+def test_each_currency_has_the_decimals_of_the_standard_unless_declared(tmp_path: Path) -> None:
+    lines = ["980.0;JPY", "980.50;JPY", "1.005;EUR"]
+    assert stage_several(tmp_path, lines, decimals=None).manifest.sources["orders"].rejected == {"amount": 3}
+    assert stage_several(tmp_path, lines, decimals=3).manifest.sources["orders"].rejected == {}
+
+
+@pytest.mark.parametrize(
+    ("currency", "unit"), [("EUR", "0.01 EUR"), ("JPY", "1 JPY"), ("KWD", "0.001 KWD"), ("ISK", "1 ISK")]
+)
+def test_a_quantity_says_in_what_unit_it_is(currency: str, unit: str) -> None:
+    quantities = site_of({"column": "total", "currency": currency}).quantities(Population.CUSTOMERS)
+    assert quantities["revenue"].unit == unit
+
+
+def test_there_is_a_quantity_for_each_currency() -> None:
+    quantities = site_of(SEVERAL).quantities(Population.CUSTOMERS)
+    assert {name: (one.title, one.unit) for name, one in quantities.items() if name != "events"} == {
+        "revenue_eur": ("Revenue in EUR", "0.01 EUR"),
+        "revenue_usd": ("Revenue in USD", "0.01 USD"),
+        "revenue_jpy": ("Revenue in JPY", "1 JPY"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("amount", "message"),
+    [
+        ({"column": "total"}, "either currency or currency_column"),
+        ({**SEVERAL, "currency": "EUR"}, "either currency or currency_column"),
+        ({**EUROS, "currencies": ["EUR"]}, "declared with currency_column"),
+        ({**SEVERAL, "currencies": []}, "declared with currency_column"),
+        ({**SEVERAL, "currencies": ["EUR", "EUR"]}, "named once each"),
+        ({**SEVERAL, "currencies": ["eur"]}, "pattern"),
+        ({"column": "total", "currency": "CLF"}, "must have decimals declared"),
+    ],
+)
+def test_an_amount_whose_currency_cannot_be_told_is_refused(amount: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        site_of(amount)
+
+
+def test_card_numbers_in_the_column_of_currencies_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PaymentDataError, match="'coin'"):
+        stage_several(tmp_path, ["5.00;4111111111111111"])

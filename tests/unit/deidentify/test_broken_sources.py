@@ -210,7 +210,7 @@ def sqlite(home: Path, count: int = 10) -> SiteFile:
 
 
 def test_a_locked_sqlite_file_stops_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.sources.columnar._PATIENCE", 100)
+    monkeypatch.setattr("pipeline.sources.databases.SQLITE_PATIENCE", 1)
     site = sqlite(tmp_path)
     staged(tmp_path, site)
     # By another process: a process's own locks do not keep it out.
@@ -259,23 +259,29 @@ def csv(home: Path, lines: int) -> SiteFile:
     return site_of({"kind": "csv", "path": "people.csv"})
 
 
-def test_a_file_that_is_cut_off_while_it_is_read_stops_the_stage(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_off_while_it_is_read_stops_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.delimited.CHUNK_BYTES", 1 << 18)  # so that little is read ahead
     staged(tmp_path, csv(tmp_path, 10))
     site = csv(tmp_path, MANY)
 
     def cut() -> None:
         with (tmp_path / "people.csv").open("r+b") as file:
-            file.truncate(20_000_000)
+            file.truncate(25_000_000)
 
     require_stopped(tmp_path, site, after_a_batch(cut))
 
 
-def test_a_file_that_is_written_over_while_it_is_read_stops_the_stage(tmp_path: Path) -> None:
+def test_a_file_that_is_written_over_while_it_is_read_stops_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.sources.delimited.CHUNK_BYTES", 1 << 18)  # so that little is read ahead
     site = csv(tmp_path, MANY)
 
     def write_over() -> None:
         with (tmp_path / "people.csv").open("r+b") as file:
-            file.seek(20_000_000)
+            file.seek(25_000_000)
             file.write(b"x" * 1_000_000)
 
     require_stopped(tmp_path, site, after_a_batch(write_over))

@@ -1,6 +1,8 @@
+import datetime as dt
 import random
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import PaymentDataError
@@ -101,3 +103,89 @@ def test_batches_are_counted_together() -> None:
         watch.look(connection, "batch")
     with pytest.raises(PaymentDataError):
         watch.refuse()
+
+
+def months(first: int, count: int, form: str) -> list[str]:
+    """Months from so many after this one on: ``%m/%y``."""
+    today = dt.datetime.now(dt.UTC)
+    this = today.year * 12 + today.month - 1 + first
+    return [dt.date(month // 12, month % 12 + 1, 1).strftime(form) for month in range(this, this + count)]
+
+
+@pytest.mark.parametrize("form", ["%m/%y", "%m/%Y", "%m-%y", "%m-%Y", "%m / %y"])
+def test_a_column_of_card_expiries_is_refused_without_its_content(form: str) -> None:
+    values = [*months(-20, 20, form), *months(0, 40, form), "", "n/a", ""]
+    with pytest.raises(PaymentDataError, match="column_1") as caught:
+        look(["1"] * len(values), values).refuse()
+    assert months(3, 1, form)[0] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        months(-60, 60, "%m/%y"),  # when people signed up
+        months(-60, 60, "%m/%Y"),
+        months(0, 4, "%m/%y"),  # too few to tell
+        months(0, 40, "%Y-%m"),
+        [f"{month}-15" for month in months(0, 40, "%Y-%m")],
+        [f"15/{month}" for month in months(0, 40, "%m/%Y")],
+        [f"{month}/2027" for month in months(0, 40, "%m/%d")],
+        [*months(0, 40, "%m/%y"), *["as agreed"] * 10],
+        ["01-10", "11-50", "10-49", "10-25", "05-99"] * 5,  # so many employees
+        [f"{number}/60" for number in range(10, 60)],
+    ],
+)
+def test_other_months_dates_and_ranges_are_no_card_expiries(values: list[str]) -> None:
+    look(values).refuse()
+
+
+def test_columns_of_arrow_are_looked_at_as_they_are() -> None:
+    cards = [card.replace(" ", "").replace("-", "") for card in CARDS]
+    held = {
+        "text": pa.array(cards),
+        "dictionary": pa.array(cards * 3).dictionary_encode(),
+        "number": pa.array([int(card) for card in cards]),
+        "negative": pa.array([-int(card) for card in cards]),
+        "expiries": pa.array(months(0, 12, "%m/%y")).dictionary_encode(),
+    }
+    with duckdb.connect() as connection:
+        for name, column in held.items():
+            watch = PaymentWatch([name], "orders")
+            watch.look_at(connection, pa.record_batch({"c0": column}))
+            with pytest.raises(PaymentDataError, match=name):
+                watch.refuse()
+
+
+def test_ordinary_columns_of_arrow_are_not_refused() -> None:
+    moment = dt.datetime(2026, 10, 5, tzinfo=dt.UTC)
+    held = [
+        pa.array([4111, 10**12 + 1, None]),
+        pa.array([2**63 - 1, -(2**63), 0]),
+        pa.array([4111, -32768, None], pa.int16()),
+        pa.array([moment] * 3),
+        pa.array([moment.date()] * 3),
+        pa.array([True, False, None]),
+        pa.array(["", None, "x"]),
+        pa.array([None] * 3, pa.string()),
+        pa.array(["a"] * 3).dictionary_encode(),
+        pa.array([None] * 3, pa.string()).dictionary_encode(),
+    ]
+    names = [f"c{place}" for place in range(len(held))]
+    watch = PaymentWatch(names, "orders")
+    with duckdb.connect() as connection:
+        for rows in (3, 0):
+            watch.look_at(connection, pa.RecordBatch.from_arrays([one.slice(0, rows) for one in held], names=names))
+    watch.refuse()
+
+
+def test_the_share_of_cards_is_of_the_rows_and_not_of_the_distinct_values() -> None:
+    held = pa.array(["4111111111111111", *["none"] * 98, ""]).dictionary_encode()
+    rare = pa.array(["4111111111111111", *["none"] * 150]).dictionary_encode()
+    with duckdb.connect() as connection:
+        watch = PaymentWatch(["rare"], "orders")
+        watch.look_at(connection, pa.record_batch({"c0": rare}))
+        watch.refuse()
+        watch = PaymentWatch(["often"], "orders")
+        watch.look_at(connection, pa.record_batch({"c0": held}))
+        with pytest.raises(PaymentDataError):
+            watch.refuse()

@@ -165,7 +165,7 @@ def test_a_sqlite_database_is_opened_for_reading_only(tmp_path: Path) -> None:
     from pipeline.sources.databases import open_database
 
     source = database(tmp_path, "CREATE TABLE people (id)")
-    with open_database(source.url, tmp_path).connect() as connection, pytest.raises(Exception, match="readonly"):
+    with open_database(source.url or "", tmp_path).connect() as connection, pytest.raises(Exception, match="readonly"):
         connection.exec_driver_sql("INSERT INTO people VALUES (1)")
 
 
