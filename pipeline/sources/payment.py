@@ -229,7 +229,8 @@ class PaymentWatch:
         longest = pc.max(lengths).as_py() or 0
         filled = pc.greater(lengths, 0)
         count = pc.sum(filled if times is None else times.filter(filled)).as_py() or 0
-        numbers, months = longest >= _LEAST_LENGTH, longest >= _LEAST_MONTH and _may_be_months(values)
+        numbers = longest >= _LEAST_LENGTH and _is_any(pc.match_substring_regex(values, _PERHAPS))
+        months = longest >= _LEAST_MONTH and _may_be_months(values)
         cards, ibans, expiries = _NONE, _NONE, _NONE
         if numbers or months:
             weights = pa.array(np.ones(len(values), np.int64)) if times is None else times
@@ -247,9 +248,15 @@ class PaymentWatch:
 
 
 def _may_be_months(values: Any) -> bool:
-    """Whether any value has behind two signs what stands between month and year."""
+    """Whether any value is a month and a year as on a card; most are told by their third sign."""
     third = pc.binary_slice(values.cast(pa.binary()), 2, 3)
-    return bool(pc.any(pc.is_in(third, pa.array([b"/", b"-", b" "], pa.binary()))).as_py())
+    if not _is_any(pc.is_in(third, pa.array([b"/", b"-", b" "], pa.binary()))):
+        return False
+    return _is_any(pc.match_substring_regex(values, _EXPIRY))
+
+
+def _is_any(found: Any) -> bool:
+    return pc.any(found).as_py() is True
 
 
 def _found(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[str]) -> tuple[Any, ...]:

@@ -140,7 +140,7 @@ def test_people_are_counted_near_the_truth_of_the_sample(first: Ran) -> None:
 
 
 def test_budget_is_spent_once_for_each_release(first: Ran) -> None:
-    assert first.summary.reserved_now == 2
+    assert first.summary.reserved_now == 3
     assert all(0 < budget.spent_epsilon < budget.cap_epsilon for budget in first.summary.budgets)
 
 
@@ -149,7 +149,7 @@ def test_a_second_run_gives_the_same_bytes_and_spends_nothing(first: Ran, second
     assert second.entries == first.entries
     assert second.summary.reserved_now == 0
     assert all(release.unchanged and not release.drawn_now for release in second.summary.releases)
-    assert second.told.count("byte for byte") == 2
+    assert second.told.count("byte for byte") == 3
     assert "Nothing was spent." in second.told
 
 

@@ -165,7 +165,7 @@ def test_folding_that_asks_true_counts_alone_is_flagged(monkeypatch: pytest.Monk
     assert any(name.endswith(": remainder") for name in flagged(audited("remainder", rounds=200)))
 
 
-@pytest.mark.parametrize("name", ["weekly_audience", "monthly_customers"])
+@pytest.mark.parametrize("name", ["weekly_audience", "weekly_movements", "monthly_customers"])
 def test_the_releases_of_the_repository_pass(name: str, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(SITE_FILE, encoding="utf-8")
     bound = bind(load_specification(RELEASES / f"{name}.yaml"), load_site(tmp_path / "site.yaml"))
