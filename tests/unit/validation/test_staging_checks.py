@@ -365,3 +365,33 @@ def test_a_file_that_is_no_parquet_stops_without_quoting_it(tmp_path: Path) -> N
         checked(staging)
     assert "planted" not in str(caught.value)
     assert staging.period == WEEK
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("column", ["visits", "page_views"])
+@pytest.mark.parametrize("value", [2, -1])
+def test_a_request_begins_at_most_one_visit_and_is_at_most_one_page_view(
+    column: str, value: int, tmp_path: Path
+) -> None:
+    assert failed(checked(visitors(tmp_path, **{column: value}))) == {"amounts_are_as_declared"}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE", "VARCHAR"])
+def test_visits_are_small_whole_numbers(kind: str, tmp_path: Path) -> None:
+    staging = visitors(tmp_path)
+    rewrite(staging, f"SELECT * REPLACE (visits::{kind} AS visits) FROM read_parquet('{staging.events}')")
+    assert failed(checked(staging)) == {"amount_type"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_partial_dimension_may_be_missing_and_holds_keys_of_its_list_where_it_is_not(tmp_path: Path) -> None:
+    staging = visitors(tmp_path, entry_section=[None] * (PEOPLE - 1) + ["home"])
+    assert not failed(checked(staging))
+    rewrite(staging, f"SELECT * REPLACE ('elsewhere' AS entry_section) FROM read_parquet('{staging.events}')")
+    assert failed(checked(staging))
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_a_dimension_that_every_request_has_may_not_be_missing(tmp_path: Path) -> None:
+    assert failed(checked(visitors(tmp_path, section=[None] + ["home"] * (PEOPLE - 1))))
