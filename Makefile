@@ -44,6 +44,7 @@ check: $(READY) ## Style, types, import contracts, and whether the lock file is 
 bench: $(READY) ## Measure speed, each figure beside something run on the same machine
 	$(BIN)/python tests/benchmarks/bench_sample.py
 	$(BIN)/python tests/benchmarks/bench_ingestion.py
+	$(BIN)/python tests/benchmarks/bench_customers.py
 	$(BIN)/python tests/benchmarks/bench_bounding.py
 	$(BIN)/python tests/benchmarks/bench_least_squares.py
 	$(BIN)/python tests/benchmarks/bench_ledger.py

@@ -52,7 +52,11 @@ def main() -> int:
         print(f"Reading {options.lines:,} lines; a million take about a minute.")
         begin = time.perf_counter()
         workers = [start(options, room, number) for number in range(WORKERS)]
-        codes = [finished(worker, room, number) for number, worker in enumerate(workers)]
+        try:
+            codes = [finished(worker, room, number) for number, worker in enumerate(workers)]
+        finally:
+            for worker in workers:
+                worker.kill()  # those that are still at work when somebody interrupts this
         report(room, time.perf_counter() - begin)
     return int(any(codes))
 

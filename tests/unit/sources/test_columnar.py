@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pyarrow as pa
@@ -239,6 +240,20 @@ def test_an_instant_is_compared_to_the_microsecond(
         connection.execute("INSERT INTO odd VALUES (%s, %s)", (number, moment))
     table = open_table(source_of(in_path(postgresql_server, name), "odd"), Path("/"))
     assert rows(table, "id", span=Span("placed", *SPAN)) == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])
+@pytest.mark.parametrize("kind", ["timestamp", "date", "text"])
+def test_times_without_a_zone_are_not_lost_wherever_the_site_is(
+    postgresql_server: sa.URL, schema: tuple[str, psycopg.Connection[Any]], kind: str, zone: str
+) -> None:
+    name, connection = schema
+    connection.execute(f"CREATE TABLE odd (id int, placed {kind})")
+    for number, moment in enumerate(["2026-10-01 00:30", "2026-10-31 23:30"]):
+        connection.execute(f"INSERT INTO odd VALUES (%s, %s::{kind})", (number, moment))
+    bounds = [dt.datetime(2026, month, 1, tzinfo=ZoneInfo(zone)) for month in (10, 11)]
+    table = open_table(source_of(in_path(postgresql_server, name), "odd"), Path("/"))
+    assert rows(table, "id", span=Span("placed", *bounds)) == [("0",), ("1",)]
 
 
 def test_a_span_over_a_column_that_is_no_time_is_refused(

@@ -126,6 +126,7 @@ def test_a_column_of_card_expiries_is_refused_without_its_content(form: str) -> 
         months(-60, 60, "%m/%y"),  # when people signed up
         months(-60, 60, "%m/%Y"),
         months(0, 4, "%m/%y"),  # too few to tell
+        [*months(-60, 60, "%m/%y"), *months(0, 12, "%m/%y")],  # contracts, most of which have ended
         months(0, 40, "%Y-%m"),
         [f"{month}-15" for month in months(0, 40, "%Y-%m")],
         [f"15/{month}" for month in months(0, 40, "%m/%Y")],

@@ -189,3 +189,16 @@ def test_an_address_may_come_from_the_environment(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("CRM_ADDRESS", "sqlite:///crm.db")
     source = DatabaseSource(kind="database", url="${CRM_ADDRESS}", table="people")
     assert rows(open_table(source, tmp_path), ("id",)) == [("5",)]
+
+
+def test_an_address_may_come_from_an_airflow_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database(tmp_path, "CREATE TABLE people (id)", "INSERT INTO people VALUES (5)")
+    monkeypatch.setenv("AIRFLOW_CONN_CRM", f'{{"conn_type": "sqlite", "host": "{tmp_path}/crm.db"}}')
+    source = DatabaseSource(kind="database", connection="crm", table="people")
+    assert rows(open_table(source, Path("/")), ("id",)) == [("5",)]
+
+
+@pytest.mark.parametrize("address", [{}, {"url": "sqlite:///crm.db", "connection": "crm"}])
+def test_a_database_has_one_address(address: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="either url or connection"):
+        DatabaseSource.model_validate({"kind": "database", "table": "people", **address})
