@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,20 +32,33 @@ _DIGITS: Final = 8  # leading hexadecimal digits of the pseudonym that choose th
 
 @contextmanager
 def appending(path: Path, compression: str) -> Iterator[Callable[[pa.Table], None]]:
-    """Yield what appends a table to a Parquet file; where there never is one, there is no file."""
-    with path.open("wb") as file:
-        writer: pq.ParquetWriter | None = None
+    """Yield what appends a table to a Parquet file, in a thread; where there never is one, there is no file.
 
-        def write(rows: pa.Table) -> None:
-            nonlocal writer
-            if rows.num_rows:
-                # Without Arrow's own schema, columns are read back as plain strings.
-                writer = writer or pq.ParquetWriter(file, rows.schema, compression=compression, store_schema=False)
-                writer.write_table(rows)
+    A table is written while the caller makes the next one.
+    """
+    writer: pq.ParquetWriter | None = None
+    pending: Future[None] | None = None
 
+    def put(rows: pa.Table) -> None:
+        nonlocal writer
+        # Without Arrow's own schema, columns are read back as plain strings.
+        writer = writer or pq.ParquetWriter(file, rows.schema, compression=compression, store_schema=False)
+        writer.write_table(rows)
+
+    def write(rows: pa.Table) -> None:
+        nonlocal pending
+        if rows.num_rows:
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(put, rows)
+
+    with path.open("wb") as file, ThreadPoolExecutor(1, "writing") as thread:
         try:
             yield write
+            if pending is not None:
+                pending.result()
         finally:
+            wait([pending] if pending is not None else [])
             if writer is not None:  # before its file, whatever happened
                 writer.close()
         file.flush()
