@@ -21,6 +21,7 @@ from pipeline.deidentify.visitors import stage_visitors
 from pipeline.errors import DemographicsError, RejectShareError, SourceError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
+from pipeline.sources import blocks
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.log_lines import CHROME, DAY, column, counts, events, line, site_of
@@ -116,7 +117,8 @@ def test_a_file_that_goes_while_others_are_read_stops(home: Path) -> None:
     assert (failure.exit_code, "later.log" in str(failure)) == (4, True)
 
 
-def test_a_file_that_is_cut_while_it_is_read_stops(home: Path) -> None:
+def test_a_file_that_is_cut_while_it_is_read_stops(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4 << 20)
     (home / "later.log").write_text(SPOILED * 200_000)  # more than one block, and more than is read ahead
 
     def cut(_what: str, done: int, _total: int | None) -> None:
