@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+import duckdb
 
 from pipeline.errors import RejectShareError
+
+MOST_PLACES: Final = 5  # lines of one reason that are told by their place
 
 
 @dataclass(frozen=True)
@@ -53,3 +59,37 @@ class Accounting:
 
     def _where(self, reason: str) -> str:
         return f" ({'; '.join(found)})" if (found := self.places.get(reason)) else ""
+
+
+class Tally:
+    """Verdicts on log lines, counted block by block.
+
+    Args:
+        rejected: Verdicts of which the places of some lines are remembered.
+
+    Attributes:
+        counts: Lines by verdict.
+    """
+
+    def __init__(self, rejected: Sequence[str]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._places: dict[str, list[str]] = {reason: [] for reason in rejected}
+
+    def add(self, engine: duckdb.DuckDBPyConnection, table: str, label: str) -> None:
+        """Count a table of one file's lines: ``number`` and ``verdict``."""
+        found = Counter(dict(engine.execute(f"SELECT verdict, count(*) FROM {table} GROUP BY verdict").fetchall()))
+        self.counts.update(found)
+        for reason, places in self._places.items():
+            if found[reason] and (room := MOST_PLACES - len(places)) > 0:
+                numbers = f"SELECT number FROM {table} WHERE verdict = ? ORDER BY number LIMIT {room}"
+                places += [f"{label} line {number}" for (number,) in engine.execute(numbers, [reason]).fetchall()]
+
+    def accounting(self, used: int, left_out: Mapping[str, int]) -> Accounting:
+        """What became of the lines; reasons of no line are left out."""
+        return Accounting(
+            self.counts.total(),
+            used,
+            {reason: count for reason, count in left_out.items() if count},
+            {reason: self.counts[reason] for reason in self._places if self.counts[reason]},
+            {reason: tuple(places) for reason, places in self._places.items() if places},
+        )

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.deidentify.error_lines import RequestErrors, beside_requests
+from pipeline.deidentify.pseudonyms import people_between
 from pipeline.deidentify.visits import NOWHERE, Requests, Steps, follow
 from pipeline.progress import Progress, silent
 from pipeline.vocabulary import ERROR_KINDS, ERROR_LEVELS, PAGE_VIEWS, VISITS
@@ -27,7 +28,6 @@ from pipeline.vocabulary import ERROR_KINDS, ERROR_LEVELS, PAGE_VIEWS, VISITS
 DRAFT: Final = "draft.parquet"
 ROWS_A_BUCKET: Final = 2_000_000
 ROWS_A_GROUP: Final = 250_000
-_DIGITS: Final = 8  # leading hexadecimal digits of the pseudonym that choose the bucket
 
 
 @contextmanager
@@ -135,9 +135,9 @@ def _followed(engine: duckdb.DuckDBPyConnection, draft: Path, progress: Progress
     buckets = -(-rows // ROWS_A_BUCKET)
     for number in range(buckets):
         progress("following visits", number, buckets)
-        low, high = (f"{point * 16**_DIGITS // buckets:0{_DIGITS}x}" for point in (number, number + 1))
-        where = " AND ".join((f"person >= '{low}'", *([f"person < '{high}'"] if number + 1 < buckets else [])))
-        found: dict[str, Any] = engine.execute(f"{_REQUESTS} WHERE {where}", [str(draft)]).fetchnumpy()
+        found: dict[str, Any] = engine.execute(
+            f"{_REQUESTS} WHERE {people_between(number, buckets)}", [str(draft)]
+        ).fetchnumpy()
         row = found.pop("row")
         steps.put(row, follow(Requests(**found)))
     progress("following visits", buckets, buckets)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
 
-from pipeline.deidentify.accounting import Accounting
+from pipeline.deidentify.accounting import Accounting, Tally
 from pipeline.deidentify.error_lines import ERRORS
-from pipeline.deidentify.requests import MOST_PLACES, OUTSIDE, RequestStage, address_key
+from pipeline.deidentify.requests import OUTSIDE, RequestStage, address_key
 from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.sources.error_formats import error_fields
@@ -29,8 +28,7 @@ class ErrorStage:
     def __init__(self, engine: duckdb.DuckDBPyConnection, site: SiteFile, period: Period) -> None:
         self._engine = engine
         self._start, self._end = (bound.timestamp() for bound in period.bounds(site.zone))
-        self._counts: Counter[str] = Counter()
-        self._places: dict[str, list[str]] = {reason: [] for reason in REJECTED}
+        self._tally = Tally(REJECTED)
         self._told: list[pa.Table] = []
 
     def generalise(self, lines: pa.Table, zone: ZoneInfo, label: str, requests: RequestStage) -> None:
@@ -47,7 +45,7 @@ class ErrorStage:
         self._engine.unregister("lines")
         requests.learn_addresses("erring")
         self._engine.execute(_JUDGED)
-        self._count(label)
+        self._tally.add(self._engine, "erred", label)
         told = self._engine.sql(f"SELECT {address_key('visitor_address')} AS address, moment, level, kind FROM {_TOLD}")
         self._told.append(told.to_arrow_table().cast(ERRORS))
 
@@ -57,13 +55,9 @@ class ErrorStage:
 
     def accounting(self, beside: int) -> Accounting:
         """What became of the lines, of which so many have a request beside them."""
-        counts = self._counts
-        left_out = {reason: counts[reason] for reason in (OUTSIDE, NO_CLIENT, "internal") if counts[reason]}
-        if alone := counts["told"] - beside:
-            left_out[NO_REQUEST_BESIDE] = alone
-        rejected = {reason: counts[reason] for reason in REJECTED if counts[reason]}
-        places = {reason: tuple(found) for reason, found in self._places.items()}
-        return Accounting(counts.total(), beside, left_out, rejected, places)
+        counts = self._tally.counts
+        left_out = {reason: counts[reason] for reason in (OUTSIDE, NO_CLIENT, "internal")}
+        return self._tally.accounting(beside, left_out | {NO_REQUEST_BESIDE: counts["told"] - beside})
 
     def _sql(self, zone: ZoneInfo) -> str:
         levels, kinds = (f"[{', '.join(map(repr, keys))}]" for keys in (ERROR_LEVELS, ERROR_KINDS))
@@ -75,14 +69,6 @@ class ErrorStage:
                     WHEN epoch(moment) < {self._start!r} OR epoch(moment) >= {self._end!r} THEN '{OUTSIDE}'
                     WHEN address = '' THEN '{NO_CLIENT}' END AS refused
             FROM ({error_fields(zone)})"""
-
-    def _count(self, label: str) -> None:
-        found = Counter(dict(self._engine.execute("SELECT verdict, count(*) FROM erred GROUP BY ALL").fetchall()))
-        self._counts.update(found)
-        for reason, places in self._places.items():
-            if found[reason] and (room := MOST_PLACES - len(places)) > 0:
-                numbers = f"SELECT number FROM erred WHERE verdict = ? ORDER BY number LIMIT {room}"
-                places += [f"{label} line {number}" for (number,) in self._engine.execute(numbers, [reason]).fetchall()]
 
 
 _JUDGED: Final = """

@@ -18,6 +18,7 @@ from pipeline.periods import Period
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
+_BUCKET_DIGITS: Final = 8  # leading hexadecimal digits of the pseudonym that choose the bucket
 PSEUDONYM_DIGITS: Final = 32  # 128 bits: no two of a billion people share one (p < 2e-21)
 _BLOCK: Final = hashlib.sha256().block_size
 
@@ -59,3 +60,19 @@ def period_key(workspace: Workspace, population: Population, period: Period) -> 
     """
     master = master_secret(workspace.key_store)
     return PeriodKey(stored_key(workspace.period_key(population, period), f"{population}/{period}", master))
+
+
+def people_between(number: int, buckets: int) -> str:
+    """SQL: whether ``person`` is in one of so many buckets, by its first digits; they are uniform, so it is even.
+
+    Args:
+        number: Of the bucket, from 0.
+        buckets: How many there are; somebody without a pseudonym is in none.
+    """
+    low, high = (f"{point * 16**_BUCKET_DIGITS // buckets:0{_BUCKET_DIGITS}x}" for point in (number, number + 1))
+    conditions = [
+        "person IS NOT NULL",
+        *[f"person >= '{low}'"] * (number > 0),
+        *[f"person < '{high}'"] * (number + 1 < buckets),
+    ]
+    return " AND ".join(conditions)

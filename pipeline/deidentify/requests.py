@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from pipeline.deidentify.accounting import Accounting
+from pipeline.deidentify.accounting import Accounting, Tally
 from pipeline.deidentify.addresses import look_up_addresses
 from pipeline.deidentify.agents import look_up_agents
 from pipeline.deidentify.file_kinds import file_kind_case
@@ -43,7 +42,6 @@ DIRECTIVE: Final = "directive"
 NO_ANSWER: Final = "no answer"
 LEFT_OUT: Final = (DIRECTIVE, NO_REQUEST, NO_ANSWER, OUTSIDE, "internal", "no agent", "monitor", "bot")
 MOST_LOOKED_UP: Final = 200_000  # rows of a look-up table; then it starts anew, so that memory stays bounded
-MOST_PLACES: Final = 5  # lines of one reason that are told by their place
 _QUARTER: Final = 900  # offsets of time zones are whole quarters of an hour, so an instant's quarter tells its hour
 _LONGEST_ZONE: Final = 60
 # Dimensions that come of visits and error logs, once all requests are there.
@@ -59,8 +57,7 @@ class RequestStage:
         assert site.visitors is not None
         self._engine, self._source, self._zone = engine, site.visitors, site.zone
         self._start = period.bounds(site.zone)[0].timestamp()
-        self._counts: Counter[str] = Counter()
-        self._places: defaultdict[str, list[str]] = defaultdict(list)
+        self._tally = Tally(REJECTED)
         self._times: list[float] = []  # earliest and latest of each block, seconds since 1970
         dimensions = site.dimensions(Population.VISITORS)
         _make_types(engine, dimensions)
@@ -86,7 +83,9 @@ class RequestStage:
         for look_up in self._look_ups:
             look_up.learn(self._engine)
         self._engine.execute(self._judged)
-        self._count(label)
+        self._tally.add(self._engine, "judged", label)
+        times = self._engine.execute("SELECT min(epoch(moment)), max(epoch(moment)) FROM requests").fetchall()
+        self._times.extend(time for time in times[0] if time is not None)
         return self._engine.sql(self._events).to_arrow_table()
 
     def learn_addresses(self, table: str) -> None:
@@ -95,11 +94,8 @@ class RequestStage:
 
     def accounting(self) -> Accounting:
         """What became of the lines so far."""
-        counts = self._counts
-        left_out = {reason: counts[reason] for reason in LEFT_OUT if counts[reason]}
-        rejected = {reason: counts[reason] for reason in REJECTED if counts[reason]}
-        places = {reason: tuple(found) for reason, found in self._places.items()}
-        return Accounting(counts.total(), counts["used"], left_out, rejected, places)
+        counts = self._tally.counts
+        return self._tally.accounting(counts["used"], {reason: counts[reason] for reason in LEFT_OUT})
 
     def covered(self) -> tuple[dt.date, dt.date] | None:
         """First and last day of the lines with a readable time, in the site's zone."""
@@ -107,17 +103,6 @@ class RequestStage:
             return None
         first, last = (dt.datetime.fromtimestamp(edge(self._times), self._zone).date() for edge in (min, max))
         return first, last
-
-    def _count(self, label: str) -> None:
-        found = Counter(dict(self._engine.execute("SELECT verdict, count(*) FROM judged GROUP BY verdict").fetchall()))
-        self._counts.update(found)
-        for reason in REJECTED:
-            if found[reason] and (room := MOST_PLACES - len(self._places[reason])) > 0:
-                numbers = f"SELECT number FROM judged WHERE verdict = ? ORDER BY number LIMIT {room}"
-                rows = self._engine.execute(numbers, [reason]).fetchall()
-                self._places[reason] += [f"{label} line {number}" for (number,) in rows]
-        times = self._engine.execute("SELECT min(epoch(moment)), max(epoch(moment)) FROM requests").fetchall()
-        self._times.extend(time for time in times[0] if time is not None)
 
 
 class _Learned:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.deidentify.pseudonyms import PeriodKey
+from pipeline.deidentify.pseudonyms import PeriodKey, people_between
 from pipeline.deidentify.staging import Staging
 from pipeline.errors import StagingError
 from pipeline.people.engine import connect
@@ -29,7 +29,6 @@ from pipeline.vocabulary import EVENTS, PEOPLE
 # Rows of staging a bucket of people may have; a person is in one bucket, so buckets add up.
 ROWS_A_BUCKET = 10_000_000
 MOST_CODES = 2**16 - 1
-_PERSON_DIGITS = 8  # leading hexadecimal digits of the pseudonym that choose the bucket
 
 
 def bounded_groups(
@@ -96,7 +95,7 @@ def _levels(
     trees, buckets, coded = trees_of(bound), _buckets(staging), _make_key_types(connection, bound, staging)
     for number in range(buckets):
         progress("counting people", number, buckets)
-        relations = _bucket(connection, staging, coded, _people_between(number, buckets))
+        relations = _bucket(connection, staging, coded, people_between(number, buckets))
         for tree, query in tree_queries(connection, bound, relations):
             leaves = f"leaves_{trees.index(tree)}"
             store = f"INSERT INTO {leaves}" if number else f"CREATE TEMP TABLE {leaves} AS"
@@ -111,17 +110,6 @@ def _levels(
 def _buckets(staging: Staging) -> int:
     rows = [pq.read_metadata(path).num_rows for path in (staging.events, staging.persons) if path.exists()]
     return max(1, -(-max(rows, default=0) // ROWS_A_BUCKET))
-
-
-def _people_between(number: int, buckets: int) -> str:
-    """People whose pseudonym begins between two points: pseudonyms are uniform, so buckets are even."""
-    low, high = (f"{point * 16**_PERSON_DIGITS // buckets:0{_PERSON_DIGITS}x}" for point in (number, number + 1))
-    conditions = [
-        "person IS NOT NULL",
-        *[f"person >= '{low}'"] * (number > 0),
-        *[f"person < '{high}'"] * (number + 1 < buckets),
-    ]
-    return " AND ".join(conditions)
 
 
 def _make_key_types(connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, staging: Staging) -> list[str]:
