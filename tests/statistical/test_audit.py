@@ -109,7 +109,7 @@ def test_hard_k_alone_is_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unbounded_contributions_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relations, "_beyond", lambda _tree: "false")
-    assert "by_section, in total" in flagged(audited("bulk", rounds=100))
+    assert "by_section, in total" in flagged(audited("bulk", rounds=300))
 
 
 def test_sums_without_their_limit_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_sums_without_their_limit_are_flagged(monkeypatch: pytest.MonkeyPatch) -
         return ", ".join(f"{relations._total(measured)}::BIGINT AS {column}" for column, measured in tree.measures)
 
     monkeypatch.setattr(relations, "_clipped", unclipped)
-    assert "by_section, amount by section" in flagged(audited("bulk", rounds=60))
+    assert "by_section, amount by section" in flagged(audited("bulk", rounds=200))
 
 
 def test_noise_redrawn_on_retry_is_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
