@@ -14,10 +14,12 @@ Beside the stages:
 
     spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
     measures, offer          what is told of a group; what a population offers to a specification
+    policy                   which version of the privacy policy covers which purpose, and for whom
+    rights                   people's requests, retention, and the periodic review of everything that was published
     privacy                  budget types, mechanisms, selection, least squares, accountant, and the ledger
     sample, onboarding       a synthetic site; a first site file for sources nobody described yet
     reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
-    flow                     the stages called one after the other: what DAG tasks and the command line share
+    flow, flow_rights        the stages called one after the other: what DAG tasks and the command line share
     library                  the pipeline as one function, for records of one's own
     audit                    attacks on the whole pipeline, with made-up people
     local                    Airflow on one machine: ``make run``

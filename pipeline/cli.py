@@ -1,29 +1,25 @@
 """The command-line program ``demographics``.
 
 Exit codes: 0 done; 2 wrong use, or an audit that finds a violation; 3 configuration or specification; 4 source;
-5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 70 an error of the
-program; 1 anything else.
+5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 12 a person's
+request; 70 an error of the program; 1 anything else.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from pipeline import __version__
-from pipeline.errors import INTERNAL_EXIT_CODE, DemographicsError, PublicationError, kind_and_place
+from pipeline.cli_console import bar, reported
+from pipeline.cli_subject import subject
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from pipeline.progress import Progress
     from pipeline.spec import ReleaseKey
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -55,7 +51,7 @@ def sample(seed: int, lines: int, visitors: int, customers: int) -> None:
     """Write a synthetic software vendor's site: logs, customers, orders, and its site file."""
     from pipeline.sample import write_sample
 
-    with _reported() as console, _bar(console) as progress:
+    with reported() as console, bar(console) as progress:
         written = write_sample(
             _home(), seed=seed, lines=lines, visitors=visitors, customers=customers, progress=progress
         )
@@ -75,7 +71,7 @@ def init(logs: tuple[str, ...], customers: str | None, overwrite: bool) -> None:
     """Look at sources and write a first site file and specifications; identifiers are left out."""
     from pipeline.onboarding import describe, write_first_site
 
-    with _reported() as console, _bar(console) as progress:
+    with reported() as console, bar(console) as progress:
         report = write_first_site(_home(), logs, customers, progress, overwrite=overwrite)
     console.print(describe(report), markup=False, highlight=False)
 
@@ -88,10 +84,10 @@ def up(logs: tuple[str, ...], customers: str | None) -> None:
     from pipeline.local import sites
     from pipeline.local.up import up as run_all
 
-    with _reported() as console:
+    with reported() as console:
         own = bool(logs or customers)
         home = sites.own_home(RUNS, logs, customers).resolve() if own else _home()
-        with _bar(console) as progress:
+        with bar(console) as progress:
             if own:
                 periods = sites.own_site(home, logs, customers, console, progress)
             else:
@@ -102,15 +98,17 @@ def up(logs: tuple[str, ...], customers: str | None) -> None:
 
 @main.command()
 def check() -> None:
-    """Check the site file and every specification against it."""
+    """Check the site file, the policy, and every specification against both."""
+    from pipeline.policy import require_covered_today
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specifications
 
-    with _reported() as console:
+    with reported() as console:
         workspace = Workspace.from_environment()
         site = load_site(workspace.site_file)
         for specification in load_specifications(workspace.releases):
             bound = bind(specification, site)
+            require_covered_today(workspace, specification)
             console.print(f"{specification.release}: valid, {len(bound.tables)} tables", highlight=False)
 
 
@@ -122,7 +120,7 @@ def plan(release: str) -> None:
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specification
 
-    with _reported() as console:
+    with reported() as console:
         workspace = Workspace.from_environment()
         specification = load_specification(workspace.releases / f"{release}.yaml")
         show_plan(bind(specification, load_site(workspace.site_file)), console)
@@ -144,7 +142,7 @@ def audit(release: str, rounds: int, confidence: float, tables: tuple[str, ...],
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specification
 
-    with _reported() as console, _bar(console) as progress:
+    with reported() as console, bar(console) as progress:
         workspace = Workspace.from_environment()
         specification = load_specification(workspace.releases / f"{release}.yaml")
         terms = Terms(rounds, confidence, frozenset(tables))
@@ -174,7 +172,7 @@ def run(release: str, period: str, *, revise: bool, reason: str) -> None:
 
     if revise is not bool(reason.strip()) or not reason.isprintable():
         raise click.UsageError("--revise and --reason belong together: a revision needs its reason, in one line.")
-    with _reported() as console, _bar(console) as progress:
+    with reported() as console, bar(console) as progress:
         key = flow.run(release, period, progress, reason.strip())
         report = _report(flow.standing(release, period))
     console.print(
@@ -192,7 +190,7 @@ def review_list() -> None:
     """List candidates on which nobody decided yet."""
     from pipeline import flow
 
-    with _reported() as console:
+    with reported() as console:
         waiting = flow.waiting()
         for key in waiting:
             console.print(f"{key.release} --period {key.period}   {_report(key)}", highlight=False)
@@ -215,7 +213,7 @@ def review_approve(release: str, period: str, revision: int, reviewer: str, reas
     from pipeline import flow
     from pipeline.spec import ReleaseKey
 
-    with _reported() as console:
+    with reported() as console:
         key = ReleaseKey(release, period, revision)
         flow.approve(key, reviewer, reason)
         console.print(f"{key} is approved by {reviewer}.", markup=False, highlight=False)
@@ -232,7 +230,7 @@ def review_reject(release: str, period: str, revision: int, reviewer: str, reaso
     from pipeline import flow
     from pipeline.spec import ReleaseKey
 
-    with _reported() as console:
+    with reported() as console:
         key = ReleaseKey(release, period, revision)
         flow.reject(key, reviewer, reason)
         console.print(f"{key} is rejected by {reviewer}.", markup=False, highlight=False)
@@ -245,7 +243,7 @@ def publish(release: str, period: str) -> None:
     """Write the bundles of an approved RELEASE."""
     from pipeline import flow
 
-    with _reported() as console:
+    with reported() as console:
         console.print(f"{flow.publish(release, period)} is published.", highlight=False)
 
 
@@ -256,7 +254,7 @@ def explain(release: str, period: str) -> None:
     """Tell every step from source to number of a drawn RELEASE, in words."""
     from pipeline import flow
 
-    with _reported() as console:
+    with reported() as console:
         console.print(flow.explain(release, period), markup=False, highlight=False)
 
 
@@ -266,7 +264,7 @@ def budget() -> None:
     from pipeline import flow
     from pipeline.cli_budget import show_budget
 
-    with _reported() as console:
+    with reported() as console:
         show_budget(flow.budgets(), *flow.balances(), console)
 
 
@@ -277,7 +275,7 @@ def verify(bundle: Path, public_key: str | None) -> None:
     """Check that BUNDLE is complete, genuine, and agrees with itself."""
     from pipeline.publication.verify import verify_bundle
 
-    with _reported() as console:
+    with reported() as console:
         for item in verify_bundle(bundle, public_key):
             console.print(f"[green]passed[/]  {item.name}", highlight=False)
         console.print("The bundle is genuine and complete.", highlight=False)
@@ -289,7 +287,7 @@ def reference(*, write: bool) -> None:
     """Compare docs/specification.md and the JSON Schemas with the program, or write them anew."""
     from pipeline.reference import check_reference, write_reference
 
-    with _reported() as console:
+    with reported() as console:
         if write:
             for path in write_reference(PROJECT / "docs"):
                 console.print(str(path), markup=False, highlight=False)
@@ -306,55 +304,7 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-@contextmanager
-def _reported() -> Iterator[Console]:
-    """A console; errors end the program with a message and an exit code, and never with a traceback's values."""
-    from rich.console import Console
-
-    console = Console(soft_wrap=True)
-    try:
-        yield console
-    except DemographicsError as failure:
-        _stop(str(failure), failure.exit_code)
-    except OSError as failure:
-        _stop(
-            "The site's folder must be readable and writable, with room on the disk, "
-            f"got {failure.strerror} for {failure.filename}. Check its permissions.",
-            PublicationError.exit_code,
-        )
-    except Exception as failure:  # noqa: BLE001  whatever it is, its message may quote a record
-        _stop(f"This is an error of the program, not of its input: {kind_and_place(failure)}.", INTERNAL_EXIT_CODE)
-
-
-def _stop(message: str, exit_code: int) -> NoReturn:
-    from rich.console import Console
-
-    Console(stderr=True, soft_wrap=True).print("[bold red]Stopped.[/]", _plain(message), highlight=False)
-    sys.exit(exit_code)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-@contextmanager
-def _bar(console: Console) -> Iterator[Progress]:
-    """A line of progress a step on a terminal; nothing where the output is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, int] = {}
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = int(bars.add_task(what, total=total))
-            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield progress
+main.add_command(subject)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class SpecificationError(ConfigurationError):
     """A release specification is invalid."""
 
 
+class PolicyError(SpecificationError):
+    """No version of the privacy policy covers what a release is for, or whom it goes to."""
+
+
 class SourceError(DemographicsError):
     """A source is missing, unreadable, or not what the site file says."""
 
@@ -96,6 +100,12 @@ class VerificationError(DemographicsError):
     """A bundle is not what its manifest and signature say."""
 
     exit_code = 11
+
+
+class RequestError(DemographicsError):
+    """A person's request cannot be read, is unknown, or is overdue."""
+
+    exit_code = 12
 
 
 def kind_and_place(failure: BaseException) -> str:

@@ -6,10 +6,13 @@ nothing about anybody. Everything else is found through the workspace, and heavy
 
 from __future__ import annotations
 
+import datetime as dt
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LedgerError, StagingError
+from pipeline.errors import LedgerError, RequestError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
 from pipeline.spec import ReleaseKey
@@ -17,7 +20,7 @@ from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pipeline.deidentify.staging import SourceCounts
     from pipeline.privacy.balance import PeriodBalance, ReleaseBalance
@@ -25,17 +28,9 @@ if TYPE_CHECKING:
     from pipeline.publication.budget_chart import BudgetPoint
     from pipeline.publication.report import BudgetFacts
     from pipeline.release.artefact import PrivateRelease
-    from pipeline.site import SiteFile
+    from pipeline.spec import BoundSpecification
 
-_COLUMN_WORDS: Final = {
-    "country": "as the code of a country",
-    "region": "as the code of a region of declared countries",
-    "category": "declared values only",
-    "band": "a number, put into declared bands",
-    "age": "a date of birth, of which the age is kept, in declared bands",
-    "year": "a date, of which the year is kept",
-    "month": "a date, of which year and month are kept",
-}
+_MOST_ATTEMPTS: Final = 10  # at a draw, while people keep asking
 
 
 def stage(population: str, period: str, progress: Progress = silent) -> str:
@@ -58,20 +53,26 @@ def check_staging(population: str, period: str) -> str:
     Raises:
         ChecksFailedError: A check failed.
     """
-    from pipeline.deidentify.staging import load_staging, write_checks
+    from pipeline.deidentify.locks import held
+    from pipeline.deidentify.obeying import settled
+    from pipeline.deidentify.staging import write_checks
     from pipeline.site import load_site
     from pipeline.validation import staging as suites
 
-    workspace = Workspace.from_environment()
-    staging = load_staging(workspace, Population(population), Period.parse(period))
-    verdicts = suites.check_staging(workspace, load_site(workspace.site_file), staging)
-    write_checks(staging, verdicts.to_bytes())
+    workspace, who, when = Workspace.from_environment(), Population(population), Period.parse(period)
+    with held(workspace, who, when):
+        staging = settled(workspace, who, when)
+        verdicts = suites.check_staging(workspace, load_site(workspace.site_file), staging)
+        write_checks(staging, verdicts.to_bytes())
     verdicts.require()
     return f"{population}/{period}"
 
 
 def draw(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
     """Reserve budget, draw once and record; a release that was drawn is returned as it was.
+
+    What people asked for until then is applied first. Where somebody asks while it is drawn, the noise is thrown away,
+    which nobody has seen, and drawn anew from what is left.
 
     Args:
         release: Its name.
@@ -84,36 +85,69 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
         ``weekly_audience/2026-W41/r1``.
 
     Raises:
+        PolicyError: The privacy policy does not cover its purpose for all its audiences. Nothing was spent.
+        RequestError: Somebody's request cannot be applied, or requests keep coming in. Nothing was drawn.
+        ConfigurationError: The period's key, or the key of requests, is missing or another one. Nothing was spent.
         StagingError: The period was not ingested and checked, or has nobody in it. Nothing was spent.
         BudgetError: It would overdraw the budget. Nothing was spent.
         LedgerError: It was drawn under another specification, or there is nothing to revise.
     """
-    from pipeline.deidentify.pseudonyms import period_key
-    from pipeline.deidentify.staging import load_staging, read_checks
-    from pipeline.people.bounding import bounded_groups, require_dimensions
+    from pipeline.deidentify.locks import held
+    from pipeline.policy import bind_covered
     from pipeline.privacy.ledger import Ledger
     from pipeline.privacy.reservations import reservation_of
-    from pipeline.release.draw import draw_release
+    from pipeline.rights.applying import AskedMeanwhileError, require_applied, require_none_waiting
+    from pipeline.rights.retention import require_unpurged
     from pipeline.site import load_site
-    from pipeline.spec import bind, load_specification
+
+    workspace, when = Workspace.from_environment(), Period.parse(period)
+    bound, covering = bind_covered(workspace, release, when)
+    population, ledger = bound.specification.population, Ledger.open(workspace.ledger)
+    reservation, cap = reservation_of(bound, when, revise), bound.cap
+    key = ledger.revision_for(release, period, revise) if revise else ledger.standing(release, period)
+    if ledger.artefact(key) is not None:
+        ledger.reserve(key, reservation, cap)  # costs nothing; refuses where the specification has changed since
+        return str(key)
+    require_unpurged(workspace, ledger, population, when)
+    for _ in range(_MOST_ATTEMPTS):
+        require_applied(workspace, load_site(workspace.site_file), dt.datetime.now(dt.UTC), population, progress)
+        with held(workspace, population, when):
+            reserve = partial(ledger.reserve, key, reservation, cap)
+            content = _draw_once(workspace, bound, covering, key, reserve, progress)
+            with suppress(AskedMeanwhileError):
+                ledger.record_draw(key, content, partial(require_none_waiting, population))
+                return str(key)
+    raise RequestError(
+        f"what people asked for must be in force before anything is drawn of {population}",
+        value=f"new requests at each of {_MOST_ATTEMPTS} attempts",
+        remedy="Draw it again.",
+    )
+
+
+def _draw_once(
+    workspace: Workspace,
+    bound: BoundSpecification,
+    covering: frozenset[str],
+    key: ReleaseKey,
+    reserve: Callable[[], object],
+    progress: Progress,
+) -> bytes:
+    """Draw from staging whose lock the caller holds; ``reserve`` is called when everything that it takes is there."""
+    from pipeline.deidentify.obeying import settled
+    from pipeline.deidentify.pseudonyms import period_key
+    from pipeline.deidentify.staging import read_checks
+    from pipeline.people.bounding import bounded_groups, require_dimensions
+    from pipeline.release.draw import draw_release
     from pipeline.validation.verdicts import Verdicts
 
-    workspace = Workspace.from_environment()
-    bound = bind(load_specification(workspace.releases / f"{release}.yaml"), load_site(workspace.site_file))
-    population, when, cap = bound.specification.population, Period.parse(period), bound.cap
-    ledger, reservation = Ledger.open(workspace.ledger), reservation_of(bound, when, revise)
-    key = ledger.revision_for(release, period, revise) if revise else ledger.standing(release, period)
-    if ledger.artefact(key) is None:
-        staging = load_staging(workspace, population, when)
-        Verdicts.from_bytes(read_checks(staging)).require()
-        require_dimensions(bound, staging)
-        secret = period_key(workspace, population, when)  # before anything is spent: it may not be to be had
-        ledger.reserve(key, reservation, cap)
-        groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress)
-        ledger.record_draw(key, draw_release(bound, groups, revision=key.revision).to_bytes())
-    else:
-        ledger.reserve(key, reservation, cap)  # costs nothing; refuses where the specification has changed since
-    return str(key)
+    population, when = bound.specification.population, Period.parse(key.period)
+    staging = settled(workspace, population, when)
+    Verdicts.from_bytes(read_checks(staging)).require()
+    require_dimensions(bound, staging)
+    secret = period_key(workspace, population, when, make=False)
+    reserve()
+    groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress, covering=covering)
+    return draw_release(bound, groups, revision=key.revision).to_bytes()
 
 
 def validate(release: str, period: str) -> str:
@@ -200,12 +234,14 @@ def standing(release: str, period: str) -> ReleaseKey:
 
 
 def publish(release: str, period: str) -> str:
-    """Write all audiences' bundles; fails closed without a living approval.
+    """Write all audiences' bundles; fails closed without a living approval, and where the policy withdrew the purpose.
 
     Raises:
+        PolicyError: The privacy policy does not cover, or covers no more, what was drawn.
         NotApprovedError: No approval covers exactly this candidate.
         PublicationError: A bundle cannot be written, or differs from what was published.
     """
+    from pipeline.policy import require_covered_today
     from pipeline.privacy.chain import EntryKind
     from pipeline.privacy.ledger import Ledger
     from pipeline.publication.bundle import Approved, publish_release
@@ -218,7 +254,9 @@ def publish(release: str, period: str) -> str:
     approval = require_approval(ledger, key)
     verdicts = Verdicts.from_bytes(ledger.checks(key) or b"[]").require()
     approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
-    bundles = publish_release(workspace, _drawn(ledger, key), verdicts, approved)
+    drawn = _drawn(ledger, key)
+    require_covered_today(workspace, drawn.header, Period.parse(period))
+    bundles = publish_release(workspace, drawn, verdicts, approved)
     digests = {bundle.audience: bundle.manifest_sha256 for bundle in bundles}
     ledger.record(EntryKind.PUBLISHED, key, {"candidate_sha256": approval.candidate_sha256, "manifests": digests})
     return str(key)
@@ -270,18 +308,18 @@ def explain(release: str, period: str) -> str:
     population = reservation(ledger, key).population
     drawn, told = _drawn(ledger, key), history(ledger, key, site.budget[population])
     visitors = population is Population.VISITORS
-    origins = explanation.VISITOR_ORIGINS if visitors else _customer_origins(site)
+    origins = explanation.VISITOR_ORIGINS if visitors else explanation.customer_origins(site)
     return explanation.explain(drawn, _line_counts(workspace, population, period), told, origins)
 
 
 def run(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
     """All stages up to the reviewer's decision, without Airflow: to write a specification, or to revise a release."""
+    from pipeline.policy import bind_covered
     from pipeline.privacy.ledger import Ledger
-    from pipeline.spec import load_specification
 
     workspace = Workspace.from_environment()
-    population = load_specification(workspace.releases / f"{release}.yaml").population
-    if revise:  # refused before the work rather than after it
+    population = bind_covered(workspace, release, Period.parse(period))[0].specification.population
+    if revise:  # refused before the work rather than after it, as what the policy does not cover
         Ledger.open(workspace.ledger).revision_for(release, period, revise)
     stage(population, period, progress)
     check_staging(population, period)
@@ -320,19 +358,6 @@ def _line_counts(workspace: Workspace, population: Population, period: str) -> M
         return load_staging(workspace, population, Period.parse(period)).manifest.sources
     except StagingError:  # purged, or never there in this place
         return None
-
-
-def _customer_origins(site: SiteFile) -> dict[str, str]:
-    if site.customers is None:
-        return {}
-    found = {
-        name: "the amounts of the orders, added up and put into declared bands"
-        if one.kind == "order_value"
-        else f"column {one.column!r}, {_COLUMN_WORDS[one.kind]}"
-        for name, one in site.customers.dimensions.items()
-    }
-    orders = site.customers.orders
-    return found | ({"product": f"column {orders.product!r} of the orders, declared products only"} if orders else {})
 
 
 def _drawn(ledger: Ledger, key: ReleaseKey) -> PrivateRelease:

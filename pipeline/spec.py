@@ -110,7 +110,7 @@ class ReleaseSpecification(Document):
     owner: Annotated[str, Field(min_length=1)]
     """The team that answers for the release."""
     purpose: Annotated[str, Field(min_length=1)]
-    """Why it is made, in the words of the privacy notice."""
+    """Why it is made: a purpose of the privacy policy, by its name in ``policy.yaml``."""
     population: Population
     """The people that are counted."""
     period: PeriodKind
@@ -191,10 +191,24 @@ class BoundTable:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """What people were told of a release's purpose.
+
+    Attributes:
+        version: Of the privacy policy.
+        text: Its words for the purpose.
+    """
+
+    version: str
+    text: str
+
+
+@dataclass(frozen=True)
 class BoundSpecification:
     """A specification that fits what it will be run on.
 
-    ``epsilon`` is apart from the specification because tests of exactness set it to infinity.
+    ``epsilon`` is apart from the specification because tests of exactness set it to infinity. ``notice`` is None for
+    own records, of which no policy speaks.
     """
 
     specification: ReleaseSpecification
@@ -203,6 +217,7 @@ class BoundSpecification:
     epsilon: Epsilon
     delta: Delta
     k: K
+    notice: Notice | None = None
 
     @property
     def cap(self) -> BudgetCap:

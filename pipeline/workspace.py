@@ -49,6 +49,11 @@ class Workspace:
         return self.home / "site.yaml"
 
     @property
+    def policy_file(self) -> Path:
+        """The versions of the privacy policy: which purposes they cover, and from when."""
+        return self.home / "policy.yaml"
+
+    @property
     def releases(self) -> Path:
         """Release specifications, one YAML file each: ``DEMOGRAPHICS_RELEASES``, or the site's own."""
         named = os.environ.get(RELEASES_VARIABLE, "")
@@ -63,6 +68,21 @@ class Workspace:
     def key_store(self) -> str:
         """Where keys of periods come from: ``DEMOGRAPHICS_KEYS``, or ``file``; see ``deidentify.key_store``."""
         return os.environ.get(KEYS_VARIABLE, "") or "file"
+
+    @property
+    def subject_key(self) -> Path:
+        """The key of tombstones and of requests that wait (0600); see ``deidentify.subject_key``."""
+        return self.home / "keys" / "subjects.key"
+
+    @property
+    def inbox(self) -> Path:
+        """The drop folder of people's requests: CSV files, taken in and removed."""
+        return self.home / "inbox"
+
+    @property
+    def access(self) -> Path:
+        """What was made for people who asked what is held about them: a folder a request, deleted after some days."""
+        return self.home / "access"
 
     @property
     def signing_keys(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import yaml
 
 from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
@@ -51,13 +52,30 @@ def site_document() -> dict[str, Any]:
     }
 
 
+def policy_document() -> dict[str, Any]:
+    """Two versions: the second gives to all audiences what the first gives to partners."""
+
+    def version(name: str, audiences: list[str]) -> dict[str, Any]:
+        purposes = {"aggregated_demographics": {"text": f"For {', '.join(audiences)}.", "audiences": audiences}}
+        return {"version": name, "effective": f"{name}-01-01", "purposes": purposes}
+
+    return {
+        "versions": [version("2024", ["partner"]), version("2026", ["partner", "affiliate", "reseller", "advertiser"])]
+    }
+
+
+def write_policy(home: Path, document: Mapping[str, Any] | None = None) -> None:
+    """Give a site its policy."""
+    (home / "policy.yaml").write_text(yaml.safe_dump(document or policy_document()), "utf-8")
+
+
 def specification_document(**changes: Any) -> dict[str, Any]:
     document: dict[str, Any] = {
         "release": "weekly",
         "title": "Weekly visitors",
         "description": "Visitors of one week.",
         "owner": "Analytics",
-        "purpose": "aggregated demographics",
+        "purpose": "aggregated_demographics",
         "population": "visitors",
         "period": "week",
         "privacy": {"epsilon": 1, "delta": 1e-7, "k": 50},

@@ -12,6 +12,8 @@ import duckdb
 from pipeline.errors import RejectShareError
 
 MOST_PLACES: Final = 5  # lines of one reason that are told by their place
+# A reason of leaving out: somebody asked to be removed, or not to be counted.
+AT_REQUEST: Final = "at a person's request"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from pipeline.sources.rows import Span
 from pipeline.sources.tables import Table, open_table, require_columns
 
 USED: Final = "used"
-LEFT_OUT: Final = frozenset({"signed up later", "outside the period", "no such customer"})
+OPTED_OUT: Final = "opted out"
+LEFT_OUT: Final = frozenset({OPTED_OUT, "signed up later", "outside the period", "no such customer"})
 _SAMPLE: Final = 1_000  # values, by which a column is told to have few distinct ones
 _PIECE: Final = 10_000  # rows; the engine shares a batch out over its threads by pieces
 

@@ -1,7 +1,8 @@
 """Customers and their orders to de-identified staging.
 
 Only declared columns are read, into the memory of an engine that reaches no file. What leaves memory is a pseudonym,
-the keys of closed lists, the amounts of orders where these are declared, and counts by reason.
+one of the e-mail address where that is declared, the keys of closed lists, the versions of the privacy policy that bind
+somebody, the amounts of orders where these are declared, and counts by reason.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ from pipeline import __version__
 from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.batches import USED, Stage, account
 from pipeline.deidentify.columns import CODE, fetch_table
-from pipeline.deidentify.customer_rows import carry_over, code_name, generalisers_of, open_customers, read_rows
+from pipeline.deidentify.consent import KIND
+from pipeline.deidentify.customer_rows import RowRules, carry_over, code_name, open_customers, read_rows
+from pipeline.deidentify.locks import held
+from pipeline.deidentify.obeying import obey
 from pipeline.deidentify.orders import order_value_code, read_orders, used_orders
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import (
+    ALIASES,
     EVENTS,
     PERSONS,
     SourceCounts,
@@ -37,10 +42,12 @@ from pipeline.deidentify.staging import (
     replace_staging,
     write_manifest,
 )
+from pipeline.deidentify.tombstones import Effects, Tombstones, standing
 from pipeline.errors import StagingError
 from pipeline.periods import Period
+from pipeline.policy import Policy, held_policy
 from pipeline.progress import Progress, silent
-from pipeline.site import CustomerSource, SiteFile
+from pipeline.site import POLICY_VERSIONS, CustomerSource, SiteFile
 from pipeline.sources.ahead import one_ahead
 from pipeline.sources.engine import memory_engine
 from pipeline.sources.rows import Span
@@ -52,6 +59,9 @@ MARGIN: Final = dt.timedelta(hours=1)
 # Parts that are sorted one after the other, while the one before is written: by the first digit of the pseudonym.
 _PARTS: Final = ("0", "4", "8", "c", "g")
 _ROWS_A_GROUP: Final = 122_880  # of Parquet: what the engine gives one thread
+_ALIASES: Final = (
+    f"SELECT person, alias FROM customer_rows WHERE outcome = '{USED}' AND alias IS NOT NULL ORDER BY person"
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,8 @@ class _Asked:
     period: Period
     site: SiteFile
     key: PeriodKey
+    policy: Policy | None
+    stones: Tombstones
 
     @property
     def folder(self) -> Path:
@@ -73,9 +85,16 @@ class _Asked:
         return self.site.customers
 
     def declaration(self, place: str) -> str:
-        """A digest of the declaration, the source, the program and the period's key: of another one, all is read."""
+        """A digest of what staging is made by: of another one, all is read.
+
+        Of the declaration, the source, the policy's versions, the program and the period's key.
+        """
         declared = self.customers.model_dump_json(exclude={"orders", "max_rejected_share"})
-        told = json.dumps([declared, place, self.site.time_zone, __version__])
+        versions = self.policy and [
+            self.policy.notice_days,
+            *((v.version, str(v.effective)) for v in self.policy.versions),
+        ]
+        told = json.dumps([declared, place, self.site.time_zone, versions, __version__])
         return hmac.digest(self.key.derive("declaration"), told.encode(), "sha256").hex()
 
     def earlier(self, declaration: str) -> _Earlier | None:
@@ -84,17 +103,19 @@ class _Asked:
         if manifest is None or manifest.began is None or manifest.declaration != declaration:
             return None
         try:
-            return _Earlier(manifest.began, pq.read_table(self.folder / PERSONS))
+            aliases = pq.read_table(self.folder / ALIASES) if self.customers.email else None
+            return _Earlier(manifest.began, pq.read_table(self.folder / PERSONS), aliases)
         except (OSError, pa.ArrowException):
             return None
 
 
 @dataclass(frozen=True)
 class _Earlier:
-    """A period's earlier staging: when its reading began, and its ``persons.parquet``."""
+    """A period's earlier staging: when its reading began, its ``persons.parquet``, and ``aliases.parquet`` if any."""
 
     began: dt.datetime
     persons: pa.Table
+    aliases: pa.Table | None
 
 
 @dataclass(frozen=True)
@@ -104,75 +125,96 @@ class _Read:
     Attributes:
         counts: Of those read, and those carried over.
         declaration: Digest of how they are declared; empty unless later readings may go on from here.
+        rules: By which they were read.
     """
 
     counts: SourceCounts
     declaration: str
+    rules: RowRules
 
 
 def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progress: Progress = silent) -> Staging:
     """Turn the customers of a period, and their orders if the site declares them, into de-identified staging.
 
     Where the site file declares when rows changed, and the period was staged before from the same source by the same
-    declaration and program, rows that changed since are read and the others carried over. Rows that were deleted from
-    the source are not noticed by that.
+    declaration, policy and program, rows that changed since are read and the others carried over. Rows that were
+    deleted from the source are not noticed by that.
+
+    Who opted out is left out. So is who asked for it, as tombstones say; what people corrected is corrected. Where
+    the site has no policy, no version of it is known to bind anybody.
 
     Args:
-        workspace: Where staging and the period's key lie; relative sources are relative to its site file.
+        workspace: Where staging, the policy and the period's key lie; relative sources are relative to its site file.
         site: Declares the sources.
         period: Of the kind the site file declares for customers.
         progress: Told how many rows were read.
 
     Returns:
-        Staging with ``persons.parquet`` (person and the declared dimensions, all text) and, where orders are
-        declared, ``events.parquet`` (person, product, and BIGINT ``revenue``, or one such column a currency, where the
-        amount is declared); rows in the order of the pseudonyms.
+        Staging with ``persons.parquet`` (person, ``policy_versions`` and the declared dimensions, all text); where
+        orders are declared, ``events.parquet`` (person, product, and BIGINT ``revenue``, or one such column a
+        currency, where the amount is declared); where e-mail addresses are declared, ``aliases.parquet`` (person,
+        alias). Rows in the order of the pseudonyms.
 
     Raises:
-        ConfigurationError: The site declares no customers, or another kind of period.
+        ConfigurationError: The site declares no customers, or another kind of period; or people asked to be left out,
+            and the key by which they are known is missing.
+        PolicyError: The policy breaks a rule.
         SourceError: A source is missing, unreadable, not as declared, or carries payment-instrument data; or more
             than the declared share of it cannot be used.
         StagingError: The period has no customers, or staging cannot be written. Earlier staging stays.
     """
     site.require_period(Population.CUSTOMERS, period)
+    with held(workspace, Population.CUSTOMERS, period):
+        stones = standing(workspace, Population.CUSTOMERS, period)
+        policy, key = held_policy(workspace.policy_file), period_key(workspace, Population.CUSTOMERS, period)
+        asked = _Asked(workspace, period, site, key, policy, stones)
+        return Staging(Population.CUSTOMERS, period, asked.folder, _staged(asked, progress))
+
+
+def _staged(asked: _Asked, progress: Progress) -> StagingManifest:
+    """Read the sources and write staging; the period's lock is held."""
     began = dt.datetime.now(dt.UTC)
-    asked = _Asked(workspace, period, site, period_key(workspace, Population.CUSTOMERS, period))
     with memory_engine("customers") as connection:
-        connection.execute("SET TimeZone = ?", [site.time_zone])
+        connection.execute("SET TimeZone = ?", [asked.site.time_zone])
         asked.key.install(connection)
-        stage = Stage(connection, *period.bounds(site.zone), workspace.site_file.parent, progress)
+        if asked.stones:
+            asked.stones.install(connection)
+        base = asked.workspace.site_file.parent
+        stage = Stage(connection, *asked.period.bounds(asked.site.zone), base, progress)
         found = _read_customers(stage, asked)
+        if asked.stones:
+            asked.stones.put_up_other_names(asked.workspace, connection)
         counts = {"customers": found.counts}
         if asked.customers.orders is not None:
             counts["orders"] = SourceCounts.of(read_orders(stage, asked.customers.orders))
         manifest = StagingManifest(
             population=Population.CUSTOMERS,
-            period=str(period),
+            period=str(asked.period),
             sources=counts,
             began=began if found.declaration else None,
             declaration=found.declaration,
         )
-        _write(asked, connection, manifest)
-    return Staging(Population.CUSTOMERS, period, asked.folder, manifest)
+        return _write(asked, connection, found.rules, manifest)
 
 
 def _read_customers(stage: Stage, asked: _Asked) -> _Read:
-    """Make the view ``persons``: one row a customer of the period, person and codes of dimensions."""
-    customers, generalisers = asked.customers, generalisers_of(stage, asked.customers)
-    reading = open_customers(stage, customers)
+    """Make the view ``persons``: one row a customer of the period, person and codes of what is told."""
+    customers, rules = asked.customers, RowRules.of(stage, asked.customers, asked.policy, seeks=bool(asked.stones))
+    reading = open_customers(stage, rules)
     declaration = asked.declaration(reading.table.place) if customers.changed else ""
     earlier = asked.earlier(declaration) if declaration else None
     span = Span(customers.changed, earlier.began - MARGIN) if customers.changed and earlier else None
-    read_rows(reading, customers, generalisers, span)
+    read_rows(reading, rules, span)
     accounting = account(stage.connection, "customer_rows", reading.rejected)
     accounting.require_share("customers", customers.max_rejected_share)
-    carried = carry_over(stage.connection, earlier.persons, generalisers) if earlier else 0
+    carried = carry_over(stage.connection, earlier.persons, earlier.aliases, rules) if earlier else 0
     _require_customers(accounting.used + carried, asked.period)
-    names = "".join(f', "{code_name(name)}" AS "{name}"' for name in generalisers)
+    names = "".join(f', "{code_name(name)}" AS "{name}"' for name in rules.generalisers)
     stage.connection.execute(
-        f"CREATE TEMP VIEW persons AS SELECT person{names} FROM customer_rows WHERE outcome = '{USED}'"
+        f"CREATE TEMP VIEW persons AS SELECT person, versions AS {POLICY_VERSIONS}{names} "
+        f"FROM customer_rows WHERE outcome = '{USED}'"
     )
-    return _Read(_with_carried(accounting, carried), declaration)
+    return _Read(_with_carried(accounting, carried), declaration, rules)
 
 
 def _with_carried(accounting: Accounting, carried: int) -> SourceCounts:
@@ -189,15 +231,21 @@ def _require_customers(count: int, period: Period) -> None:
         )
 
 
-def _write(asked: _Asked, connection: duckdb.DuckDBPyConnection, manifest: StagingManifest) -> None:
-    orders = asked.customers.orders
+def _write(
+    asked: _Asked, connection: duckdb.DuckDBPyConnection, rules: RowRules, manifest: StagingManifest
+) -> StagingManifest:
+    """Put staging in place, as people's requests would have it; returns the manifest of what is there then."""
+    orders, effects = asked.customers.orders, asked.stones.effects(connection) if asked.stones else Effects()
     try:
         with replace_staging(asked.workspace, Population.CUSTOMERS, asked.period) as folder:
-            _write_persons(connection, asked.customers, folder / PERSONS)
+            _write_persons(connection, rules, folder / PERSONS)
+            if asked.customers.email is not None:
+                _copy(connection, _ALIASES, folder / ALIASES)
             if orders is not None:
                 # Amounts stay as they are, under the pseudonym: who has seen an order may find it again by its amount.
                 # That is why staging is kept for the period's retention only, and nothing but sums of many leaves it.
                 _copy(connection, used_orders(orders.amount), folder / EVENTS)
+            manifest = obey(folder, manifest, effects) if effects else manifest
             write_manifest(folder, manifest)
     except OSError as failure:
         raise StagingError(
@@ -205,33 +253,39 @@ def _write(asked: _Asked, connection: duckdb.DuckDBPyConnection, manifest: Stagi
             value=f"{asked.workspace.home} ({type(failure).__name__})",
             remedy="Check the folder's permissions and the free space.",
         ) from None
+    return manifest
 
 
-def _write_persons(connection: duckdb.DuckDBPyConnection, customers: CustomerSource, path: Path) -> None:
-    """Write person and dimensions, sorted by pseudonym: the source's order would say who is who to who has seen it."""
+def _write_persons(connection: duckdb.DuckDBPyConnection, rules: RowRules, path: Path) -> None:
+    """Write who and what is told of them, sorted: to who has seen the source, its order would say who is who."""
+    kinds = {POLICY_VERSIONS: KIND, **dict.fromkeys(rules.customers.dimensions, CODE)}
     schema = pa.schema(
-        [("person", pa.string()), *((name, pa.dictionary(CODE, pa.string())) for name in customers.dimensions)]
+        [("person", pa.string()), *((name, pa.dictionary(kind, pa.string())) for name, kind in kinds.items())]
     )
     options = {"compression": "zstd", "use_dictionary": schema.names[1:], "write_statistics": False}
     # Readers see text, not the codes that it was written from.
     with (
-        closing(one_ahead(_persons(connection, customers))) as parts,
+        closing(one_ahead(_persons(connection, rules))) as parts,
         pq.ParquetWriter(path, schema, store_schema=False, **options) as writer,
     ):
         for part in parts:
-            writer.write_table(part.cast(schema), row_group_size=_ROWS_A_GROUP)
+            if len(part):  # an empty one would be a group of no rows
+                writer.write_table(part.cast(schema), row_group_size=_ROWS_A_GROUP)
 
 
-def _persons(connection: duckdb.DuckDBPyConnection, customers: CustomerSource) -> Generator[pa.Table, None, None]:
-    """The rows of ``persons.parquet`` in parts, each sorted: person, and dimensions as codes with their keys beside."""
-    chosen, joins = _order_values(connection, customers)
+def _persons(connection: duckdb.DuckDBPyConnection, rules: RowRules) -> Generator[pa.Table, None, None]:
+    """The rows of ``persons.parquet`` in parts, each sorted: person, and codes with their keys beside."""
+    chosen, joins = _order_values(connection, rules.customers)
     for low, high in itertools.pairwise(_PARTS):
         coded = fetch_table(
             connection,
             f"SELECT {chosen} FROM persons {joins} WHERE person >= '{low}' AND person < '{high}' ORDER BY person",
         )
-        columns = {"person": coded.column("person")}
-        for name, dimension in customers.dimensions.items():
+        columns = {
+            "person": coded.column("person"),
+            POLICY_VERSIONS: rules.consent.texts(coded.column(POLICY_VERSIONS)),
+        }
+        for name, dimension in rules.customers.dimensions.items():
             keys, codes = pa.array(closed(dimension.keys())), coded.column(name).cast(CODE).chunks
             columns[name] = pa.chunked_array(
                 [pa.DictionaryArray.from_arrays(chunk, keys) for chunk in codes], pa.dictionary(CODE, pa.string())

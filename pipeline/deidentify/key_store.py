@@ -124,19 +124,26 @@ def master_secret(setting: str) -> MasterSecret | None:
     )
 
 
-def stored_key(path: Path, period: str, master: MasterSecret | None) -> bytes:
+def stored_key(path: Path, period: str, master: MasterSecret | None, *, make: bool = True) -> bytes:
     """The key of a period, 32 bytes; a key file is made where there is none yet.
 
     Args:
         path: The period's key file.
-        period: The population and period it is for.
+        period: The population and period it is for, or what else.
         master: The master secret, if the deployment has one.
+        make: Whether a missing key file may be made: not where something stands under the key already.
 
     Raises:
-        ConfigurationError: The file is no key file, others can read it, it was made with a master secret and none is
-            set or the other way round, or it was made with another master secret.
+        ConfigurationError: The file is missing and may not be made, is no key file, others can read it, it was made
+            with a master secret and none is set or the other way round, or it was made with another master secret.
         OSError: The file cannot be written.
     """
+    if not path.exists() and not make:
+        raise ConfigurationError(
+            "the key under which something is kept must be there",
+            value=f"no {path.name}",
+            remedy=f"Restore {path} from a backup; a new key would be of nobody.",
+        )
     if not path.exists():
         _create(path, _new(period, master).to_bytes())
     kept = _read(path)
@@ -201,11 +208,7 @@ def _create(path: Path, content: bytes) -> None:
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # staging under a key that a power cut took would be nobody's
-    finally:
-        os.close(folder)
+    _sync_folder(path.parent)  # staging under a key that a power cut took would be nobody's
 
 
 def _read(path: Path) -> _KeyFile:
@@ -232,6 +235,43 @@ def _read(path: Path) -> _KeyFile:
             remedy="Restore it from a backup; a new key makes other pseudonyms.",
         )
     return kept
+
+
+def destroy_key(path: Path) -> bool:
+    """Destroy a key file, and whatever other name a task that was killed may have left it, through to the disk.
+
+    Its bytes are overwritten first: where the file system writes in place, they are not in a freed block either.
+
+    Returns:
+        Whether there was a key file.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    there = path.exists()
+    for name in (*path.parent.glob(f".{path.name}.*"), path):
+        with suppress(FileNotFoundError):
+            with suppress(PermissionError):
+                _overwrite(name)
+            name.unlink()
+    if path.parent.is_dir():
+        _sync_folder(path.parent)
+    return there
+
+
+def _overwrite(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"\0" * os.fstat(file.fileno()).st_size)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _remove_twins(path: Path) -> None:

@@ -34,32 +34,49 @@ class PeriodKey:
         return hmac.digest(self.secret, purpose.encode(), "sha256")
 
     def install(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Give the connection ``pseudonym(text)``, the first 32 hexadecimal digits of the HMAC of the text.
-
-        RFC 2104: H((K xor opad) || H((K xor ipad) || message)); the padded keys are bound, not written into SQL.
-        """
-        padded = self.derive("pseudonym").ljust(_BLOCK, b"\0")
-        connection.execute("SET VARIABLE inner_key = ?::BLOB", [bytes(byte ^ 0x36 for byte in padded)])
-        connection.execute("SET VARIABLE outer_key = ?::BLOB", [bytes(byte ^ 0x5C for byte in padded)])
-        connection.execute(
-            "CREATE OR REPLACE TEMP MACRO pseudonym(message) AS left(sha256(getvariable('outer_key') || "
-            f"unhex(sha256(getvariable('inner_key') || encode(message)))), {PSEUDONYM_DIGITS})"
-        )
+        """Give the connection ``pseudonym(text)``, the first 32 hexadecimal digits of the HMAC of the text."""
+        install_digest(connection, "pseudonym", self.derive("pseudonym"))
 
     def pseudonym(self, message: str) -> str:
         """The same as the SQL macro, for one message."""
         return hmac.digest(self.derive("pseudonym"), message.encode(), "sha256").hex()[:PSEUDONYM_DIGITS]
 
 
-def period_key(workspace: Workspace, population: Population, period: Period) -> PeriodKey:
-    """The period's key, from the key store of the deployment; it is made where there is none yet.
+def install_digest(connection: duckdb.DuckDBPyConnection, name: str, secret: bytes) -> None:
+    """Give a connection a macro of a text: the first 32 hexadecimal digits of its HMAC under a secret.
+
+    RFC 2104: H((K xor opad) || H((K xor ipad) || message)); the padded keys are bound, not written into SQL.
+
+    Args:
+        connection: Of an engine in memory.
+        name: Of the macro.
+        secret: 32 bytes.
+    """
+    padded = secret.ljust(_BLOCK, b"\0")
+    for side, byte_of in (("inner", 0x36), ("outer", 0x5C)):
+        connection.execute(f"SET VARIABLE {side}_{name} = ?::BLOB", [bytes(byte ^ byte_of for byte in padded)])
+    connection.execute(
+        f"CREATE OR REPLACE TEMP MACRO {name}(message) AS left(sha256(getvariable('outer_{name}') || "
+        f"unhex(sha256(getvariable('inner_{name}') || encode(message)))), {PSEUDONYM_DIGITS})"
+    )
+
+
+def period_key(workspace: Workspace, population: Population, period: Period, *, make: bool = True) -> PeriodKey:
+    """The period's key, from the key store of the deployment.
+
+    Args:
+        workspace: Where the key lies.
+        population: Of whom.
+        period: Of when.
+        make: Whether it is made where there is none yet: to ingest, and not for staging that is there already.
 
     Raises:
         ConfigurationError: The key store cannot be reached, or holds no key, one that others can read, or one that
             does not fit the store; see ``key_store``.
     """
     master = master_secret(workspace.key_store)
-    return PeriodKey(stored_key(workspace.period_key(population, period), f"{population}/{period}", master))
+    path = workspace.period_key(population, period)
+    return PeriodKey(stored_key(path, f"{population}/{period}", master, make=make))
 
 
 def people_between(number: int, buckets: int) -> str:

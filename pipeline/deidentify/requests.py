@@ -27,6 +27,7 @@ from pipeline.deidentify.languages import look_up_languages, look_up_time_zones
 from pipeline.deidentify.referrers import CAMPAIGN_PATTERN, look_up_origins
 from pipeline.deidentify.regions import RegionLookUp
 from pipeline.deidentify.sections import section_case
+from pipeline.deidentify.tombstones import Effects, Tombstones, visitor_handle_sql
 from pipeline.periods import Period
 from pipeline.site import SiteFile, VisitorSource
 from pipeline.sources.engine import quoted
@@ -48,14 +49,25 @@ _LONGEST_ZONE: Final = 60
 LATER: Final = ("entry_section", "exit_section", "from_section", "to_section", "error_level", "error_kind")
 
 LookUp = Callable[[Sequence[str]], pa.Table]
+_NOBODY: Final = Tombstones()
 
 
 class RequestStage:
     """The engine's tables and the counts of one run."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, site: SiteFile, period: Period, base: Path) -> None:
+    def __init__(
+        self,
+        engine: duckdb.DuckDBPyConnection,
+        site: SiteFile,
+        period: Period,
+        base: Path,
+        tombstones: Tombstones = _NOBODY,
+    ) -> None:
         assert site.visitors is not None
         self._engine, self._source, self._zone = engine, site.visitors, site.zone
+        self._tombstones = tombstones
+        if tombstones:
+            tombstones.install(engine)
         self._start = period.bounds(site.zone)[0].timestamp()
         self._tally = Tally(REJECTED)
         self._times: list[float] = []  # earliest and latest of each block, seconds since 1970
@@ -83,6 +95,8 @@ class RequestStage:
         for look_up in self._look_ups:
             look_up.learn(self._engine)
         self._engine.execute(self._judged)
+        if self._tombstones:
+            self._engine.execute(_ASKED)
         self._tally.add(self._engine, "judged", label)
         times = self._engine.execute("SELECT min(epoch(moment)), max(epoch(moment)) FROM requests").fetchall()
         self._times.extend(time for time in times[0] if time is not None)
@@ -91,6 +105,10 @@ class RequestStage:
     def learn_addresses(self, table: str) -> None:
         """Look up the addresses of another table of the engine (``address``, ``refused``)."""
         self._look_ups[0].learn(self._engine, table)
+
+    def effects(self) -> Effects:
+        """What visitors who were met so far have asked for."""
+        return self._tombstones.effects(self._engine) if self._tombstones else Effects()
 
     def accounting(self) -> Accounting:
         """What became of the lines so far."""
@@ -246,14 +264,24 @@ def _judged_sql(dimensions: Mapping[str, Dimension]) -> str:
 _CLASS: Final = "CASE WHEN campaign THEN 'campaign'::referrer_class_key ELSE referrer_class END"
 
 
+# Everybody of a block, and the pseudonym of each.
+_VISITORS: Final = "SELECT DISTINCT visitor_address, agent FROM judged WHERE verdict = 'used'"
+_PERSON: Final = "pseudonym(visitor_address || chr(0) || coalesce(agent, ''))"
+# Who of them is named by a tombstone. Their lines go on until all are read: an error log's errors then are still told
+# of these, and not of another visitor with the same address.
+_ASKED: Final = f"""
+    INSERT INTO asked SELECT {_PERSON}, digest
+    FROM (SELECT *, tombstone({visitor_handle_sql("visitor_address", "agent")}) AS digest FROM ({_VISITORS}))
+    SEMI JOIN tombstones USING (digest)"""
+
+
 def _events_sql(dimensions: Mapping[str, Dimension], start: float, *, errors: bool) -> str:
     """One row a used line. A pseudonym is computed once for every (address, agent) of the block."""
     columns = ", ".join(name for name in dimensions if name not in LATER)
     key, held = (f", {address_key('visitor_address')} AS _address", ", _address") if errors else ("", "")
     return f"""
         WITH visitors AS (
-            SELECT visitor_address, agent, pseudonym(visitor_address || chr(0) || coalesce(agent, '')) AS person{key}
-            FROM (SELECT DISTINCT visitor_address, agent FROM judged WHERE verdict = 'used')
+            SELECT visitor_address, agent, {_PERSON} AS person{key} FROM ({_VISITORS})
         )
         SELECT person, {columns}, epoch_us(moment) - {round(start * 1e6)} AS _moment, number::INTEGER AS _number,
             enum_code(section)::SMALLINT AS _section,

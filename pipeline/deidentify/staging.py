@@ -6,10 +6,14 @@ A folder ``staging/{population}/{period}/`` holds
   dimensions, ``visits`` and ``page_views``; for customers one row an order, with ``product``, and ``revenue`` where
   the amount is declared);
 - ``persons.parquet``: for customers, one row a person with all per-person dimensions;
+- ``aliases.parquet``: for customers whose e-mail address is declared, ``person`` and ``alias``, the pseudonym of the
+  address, by which a person who names it is found;
 - ``manifest.json``: what was read, used and rejected;
 - ``checks.json``: the verdicts on all this, without which nothing is drawn from it.
 
 ``person`` is a pseudonym: 32 hexadecimal digits of an HMAC under the period's key.
+
+Who writes a period's folder, changes something in it or draws from it holds the period's lock; see ``locks``.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +40,10 @@ from pipeline.workspace import Workspace
 
 EVENTS = "events.parquet"
 PERSONS = "persons.parquet"
+ALIASES = "aliases.parquet"
 MANIFEST = "manifest.json"
 CHECKS = "checks.json"
+WITHDRAWN_CHECKS = f".{CHECKS}"
 
 
 class SourceCounts(Document):
@@ -119,6 +125,11 @@ class Staging:
         """One row a person; absent for visitors, who are folded from events."""
         return self.folder / PERSONS
 
+    @property
+    def aliases(self) -> Path:
+        """One row a customer with an e-mail address; absent where that is not declared."""
+        return self.folder / ALIASES
+
 
 def load_staging(workspace: Workspace, population: Population, period: Period) -> Staging:
     """The staging of a period.
@@ -156,13 +167,12 @@ def earlier_manifest(workspace: Workspace, population: Population, period: Perio
 def replace_staging(workspace: Workspace, population: Population, period: Period) -> Iterator[Path]:
     """Yield an empty folder to write staging into; it takes the period's place when the block ends well.
 
-    The block writes the Parquet files and calls ``write_manifest``. Where it raises, or is killed, the period's
-    earlier staging stays as it was; what a killed run left is swept by the next.
+    The caller holds the period's lock. The block writes the Parquet files and calls ``write_manifest``. Where it
+    raises, or is killed, the period's earlier staging stays as it was; what a killed run left is swept by the next.
     """
     final = workspace.staging(population, period)
     final.parent.mkdir(parents=True, exist_ok=True)
-    for left in final.parent.glob(f".{period}.*"):
-        shutil.rmtree(left, ignore_errors=True)
+    sweep_drafts(workspace, population, period)
     draft = final.parent / f".{period}.{secrets.token_hex(4)}"
     draft.mkdir()
     try:
@@ -172,9 +182,23 @@ def replace_staging(workspace: Workspace, population: Population, period: Period
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_manifest(folder: Path, manifest: StagingManifest) -> None:
+def sweep_drafts(workspace: Workspace, population: Population, period: Period) -> None:
+    """Remove what runs that were killed left of a period; the caller holds the period's lock, so that nobody writes.
+
+    Who was killed between the two steps of putting new staging into the place of the earlier left the period without
+    any: the newest that is whole takes its place.
+    """
+    final = workspace.staging(population, period)
+    left = [path for path in final.parent.glob(f".{period}.*") if path.is_dir()]
+    if not final.exists() and (whole := [path for path in left if (path / MANIFEST).is_file()]):
+        max(whole, key=lambda path: (path / MANIFEST).stat().st_mtime_ns).rename(final)
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def write_manifest(folder: Path, manifest: StagingManifest, name: str = MANIFEST) -> None:
     """Write the manifest, last of the folder's files, through to the disk."""
-    path = folder / MANIFEST
+    path = folder / name
     with path.open("w", encoding="utf-8") as file:
         file.write(manifest.model_dump_json(indent=2))
         file.flush()
@@ -183,9 +207,20 @@ def write_manifest(folder: Path, manifest: StagingManifest) -> None:
 
 def write_checks(staging: Staging, verdicts: bytes) -> None:
     """Keep the verdicts on staging beside it; they go when the period is ingested again."""
-    draft = staging.folder / f".{CHECKS}"
+    draft = staging.folder / WITHDRAWN_CHECKS
     draft.write_bytes(verdicts)
     draft.replace(staging.folder / CHECKS)
+
+
+def withdraw_checks(folder: Path) -> None:
+    """Take back the verdicts on staging, which is about to change; ``was_checked`` still tells that there were any."""
+    with suppress(FileNotFoundError):
+        (folder / CHECKS).replace(folder / WITHDRAWN_CHECKS)
+
+
+def was_checked(staging: Staging) -> bool:
+    """Whether there are verdicts on staging, or were before it changed."""
+    return any((staging.folder / name).exists() for name in (CHECKS, WITHDRAWN_CHECKS))
 
 
 def read_checks(staging: Staging) -> bytes:

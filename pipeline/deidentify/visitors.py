@@ -20,6 +20,8 @@ import pyarrow as pa
 from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.drafts import DRAFT, appending, write_events
 from pipeline.deidentify.errors import ErrorStage
+from pipeline.deidentify.locks import held
+from pipeline.deidentify.obeying import obey
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.requests import NO_REQUEST, OUTSIDE, RequestStage
 from pipeline.deidentify.staging import (
@@ -32,6 +34,7 @@ from pipeline.deidentify.staging import (
     replace_staging,
     write_manifest,
 )
+from pipeline.deidentify.tombstones import Tombstones, standing
 from pipeline.errors import SourceError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
@@ -71,15 +74,19 @@ def stage_visitors(workspace: Workspace, site: SiteFile, period: Period, progres
     """
     site.require_period(Population.VISITORS, period)
     assert site.visitors is not None
-    base, earlier = workspace.site_file.parent, earlier_manifest(workspace, Population.VISITORS, period)
-    files = _files(site.visitors, base, period)
+    files = _files(site.visitors, workspace.site_file.parent, period)
     with (
         _written_to(workspace),
+        held(workspace, Population.VISITORS, period),
         memory_engine(SOURCE) as engine,
         replace_staging(workspace, Population.VISITORS, period) as folder,
     ):
+        # A request that comes from here on is applied to what this run makes, when it has ended.
+        tombstones = standing(workspace, Population.VISITORS, period)
         period_key(workspace, Population.VISITORS, period).install(engine)
-        task = _Task(base, site, site.visitors, period, files, earlier.contents if earlier else {}, progress)
+        earlier = earlier_manifest(workspace, Population.VISITORS, period)
+        read = earlier.contents if earlier else {}
+        task = _Task(workspace.site_file.parent, site, site.visitors, period, files, read, tombstones, progress)
         manifest = _Run(engine, task).write(folder)
         write_manifest(folder, manifest)
     return Staging(Population.VISITORS, period, workspace.staging(Population.VISITORS, period), manifest)
@@ -95,6 +102,7 @@ class _Task:
     period: Period
     files: Mapping[str, tuple[LogFile, ...]]
     earlier: Mapping[str, tuple[ContentRead, ...]]
+    tombstones: Tombstones
     progress: Progress
 
 
@@ -103,13 +111,19 @@ class _Run:
 
     def __init__(self, engine: duckdb.DuckDBPyConnection, task: _Task) -> None:
         self._task = task
-        self._requests = RequestStage(engine, task.site, task.period, task.base)
+        self._requests = RequestStage(engine, task.site, task.period, task.base, task.tombstones)
         self._errors = ErrorStage(engine, task.site, task.period) if task.source.error_logs else None
         self._contents: dict[str, tuple[ContentRead, ...]] = {}
         self._formats: Counter[str] = Counter()
 
     def write(self, folder: Path) -> StagingManifest:
-        """Write the events, and say what they were made of."""
+        """Write the events of those who did not ask to be left out, and say what they were made of."""
+        manifest = obey(folder, self._write_all(folder), self._requests.effects())
+        if not manifest.sources[SOURCE].used:
+            raise _of_nobody(self._task.period)
+        return manifest
+
+    def _write_all(self, folder: Path) -> StagingManifest:
         with appending(folder / DRAFT, "none") as write:
             self._read_requests(write)
         counts = {SOURCE: self._requests.accounting()}
@@ -201,15 +215,20 @@ def _require_visitors(accounting: Accounting, period: Period, covered: tuple[dt.
             remedy="Check the format in the site file.",
         )
     if set(accounting.left_out) - {OUTSIDE, NO_REQUEST}:
-        raise StagingError(
-            "a period must have at least one request of a person with a browser",
-            value=f"only bots, monitors, one's own networks, and requests without an agent, in {period}",
-            remedy="Name another period.",
-        )
+        raise _of_nobody(period)
     first, last = covered
     periods = " to ".join(dict.fromkeys(str(Period.containing(day, period.kind)) for day in covered))
     raise StagingError(
         f"the visitor logs must have lines of {period}",
         value=f"none: the logs cover {first} to {last}",
         remedy=f"Name a period of {periods}, or add logs.",
+    )
+
+
+def _of_nobody(period: Period) -> StagingError:
+    return StagingError(
+        "a period must have at least one request of a person with a browser",
+        value="only bots, monitors, one's own networks, requests without an agent, and people who asked to be left "
+        f"out, in {period}",
+        remedy="Name another period.",
     )

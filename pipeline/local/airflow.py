@@ -1,6 +1,7 @@
 """Airflow on one machine, for the time of one run: SQLite, three processes, loopback only.
 
-Airflow's own records begin anew with each start. What must last (budget, releases, decisions) is in the ledger.
+Airflow's own records begin anew with each start. What must last (budget, releases, decisions) is in the ledger. Only
+DAGs that a run consists of are to run: those that go by the clock stay paused, so that no hour strikes in between.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,6 +32,7 @@ from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
 DAGS: Final = Path(__file__).resolve().parents[2] / "dags"
 START_TIMEOUT: Final = 180.0  # seconds; 11 are usual on two idle cores
 _INGEST: Final = {"ingest_visitors", "ingest_customers"}
+_EXPORT: Final = "export_"
 _RECORD: Final = "processes.json"
 _NAME: Final = "driver"
 _COMPONENTS: Final = {
@@ -48,6 +51,7 @@ _PRELOADED: Final = (
     "pipeline.deidentify.visitors",
     "pipeline.validation.staging",
     "pipeline.validation.release",
+    "pipeline.rights.applying",
     "pipeline.release.draw",
     "pipeline.publication.bundle",
 )
@@ -55,6 +59,14 @@ _PRELOADED: Final = (
 
 class LocalAirflow:
     """Airflow, started when the block is entered and stopped when it is left, however it is left.
+
+    Args:
+        workspace: Whose site.
+        releases: Folder of the specifications.
+        dags: Folder of the DAG files.
+        progress: Told how far the start is.
+        unpaused: The DAGs that may run; those of a run, ingestion and exports, if left out. Others wait until somebody
+            lets them run.
 
     Attributes:
         api: The client, logged in.
@@ -67,6 +79,7 @@ class LocalAirflow:
         releases: Path,
         dags: Path = DAGS,
         progress: Progress = silent,
+        unpaused: Collection[str] | None = None,
     ) -> None:
         self.port = _free_port()
         self.api = AirflowApi(self.port)
@@ -74,6 +87,7 @@ class LocalAirflow:
         self._dags = dags
         self._releases = releases
         self._progress = progress
+        self._unpaused = self._of_a_run() if unpaused is None else set(unpaused)
         self._password = secrets.token_urlsafe(24)
         self._environment = self._settings()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
@@ -148,7 +162,7 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": "2",
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",  # asks no name server
@@ -215,11 +229,15 @@ class LocalAirflow:
             self._pause(deadline, missing[0])
         self._progress("Airflow: DAG files", 2, 3)
         self.api.login(_NAME, self._password)
-        expected = {f"export_{path.stem}" for path in self._releases.glob("*.yaml")} | _INGEST
-        while not expected <= self.api.dags():
+        while not self._of_a_run() | self._unpaused <= self.api.dags():
             if errors := self.api.import_errors():
                 raise ConfigurationError("every DAG file must be importable", value="; ".join(errors))
             self._pause(deadline, "dag_processor")
+        for dag in sorted(self._unpaused):
+            self.api.let_run(dag)
+
+    def _of_a_run(self) -> set[str]:
+        return {f"{_EXPORT}{path.stem}" for path in self._releases.glob("*.yaml")} | _INGEST
 
     def _pause(self, deadline: float, component: str) -> None:
         self.require_alive()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import json
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ class DagRun:
     Attributes:
         dag: Its id.
         run: Id of the run.
-        period: The period's label, ``2026-W41``.
+        period: The period's label, ``2026-W41``; empty for a run that is of none.
         state: ``queued``, ``running``, ``success`` or ``failed``.
     """
 
@@ -78,15 +79,32 @@ class AirflowApi:
         errors = self._call("GET", "/api/v2/importErrors?limit=100")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
-    def trigger(self, dag: str, period: str) -> DagRun:
-        """Start a run for a period."""
-        body = {"logical_date": None, "partition_key": partition_key(Period.parse(period))}
+    def let_run(self, dag: str) -> None:
+        """Unpause a DAG."""
+        self._call("PATCH", f"/api/v2/dags/{quote(dag)}", {"is_paused": False})
+
+    def trigger(self, dag: str, period: str = "", as_of: dt.datetime | None = None) -> DagRun:
+        """Start a run.
+
+        Args:
+            dag: Its id.
+            period: The period it is for, of a DAG that has periods.
+            as_of: The instant that it stands for, of a DAG that goes by the clock; now if left out.
+        """
+        body = {
+            "logical_date": as_of.isoformat() if as_of else None,
+            "partition_key": partition_key(Period.parse(period)) if period else None,
+        }
         return _dag_run(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body))
 
     def runs(self) -> list[DagRun]:
         """All runs of all DAGs, oldest first."""
         query = urlencode({"limit": 100, "order_by": "id"})
         return [_dag_run(run) for run in self._call("GET", f"/api/v2/dags/~/dagRuns?{query}")["dag_runs"]]
+
+    def refreshed(self, run: DagRun) -> DagRun:
+        """A run as it stands now."""
+        return _dag_run(self._call("GET", f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}"))
 
     def tasks(self, run: DagRun) -> list[TaskRun]:
         """The tasks of a run."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from airflow.sdk import Asset, CronPartitionTimetable
+from airflow.sdk import Asset, CronPartitionTimetable, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 
-from pipeline import flow, site
+from pipeline import flow, flow_rights, site
 from pipeline.errors import DemographicsError, kind_and_place
 from pipeline.local.partitions import PARTITION_FORMATS
 from pipeline.periods import PeriodKind
@@ -17,6 +18,8 @@ from pipeline.vocabulary import Population
 from pipeline.workspace import HOME_VARIABLE, Workspace
 
 TASK_DEFAULTS: Final = {"owner": "data engineering", "retries": 2, "retry_delay": dt.timedelta(seconds=20)}
+# Jinja: the instant that a run stands for, by its schedule or as somebody gave it who started it by hand.
+AS_OF: Final = "{{ (dag_run.logical_date or dag_run.run_after).isoformat() }}"
 _CRONS: Final = {PeriodKind.DAY: "0 0 * * *", PeriodKind.WEEK: "0 0 * * 1", PeriodKind.MONTH: "0 0 1 * *"}
 
 
@@ -47,12 +50,27 @@ def period_schedule(population: Population, usual: PeriodKind) -> CronPartitionT
     )
 
 
-def call(stage: str, *references: str) -> str | bool:
-    """Run one stage of ``pipeline.flow`` in a task, and let nothing but rules and places into the task's log.
+def clock_schedule(cron: str) -> CronTriggerTimetable:
+    """By the clock of the site's time zone; UTC where no site is set.
 
     Args:
-        stage: Name of the function.
-        references: Population or release, and period.
+        cron: Minute, hour, day of the month, month, day of the week.
+
+    Raises:
+        ConfigurationError: The site file is invalid; Airflow shows it as an import error.
+    """
+    zone = "UTC"
+    if os.environ.get(HOME_VARIABLE):
+        zone = site.load_site(Workspace.from_environment().site_file).time_zone
+    return CronTriggerTimetable(cron, timezone=zone)
+
+
+def call(stage: str, *references: str) -> str | bool:
+    """Run one stage in a task, and let nothing but rules and places into the task's log.
+
+    Args:
+        stage: Name of a function of ``pipeline.flow`` or ``pipeline.flow_rights``.
+        references: Population or release, and period; or the instant that a run stands for.
 
     Returns:
         A reference, or for ``is_decided`` the answer.
@@ -63,9 +81,23 @@ def call(stage: str, *references: str) -> str | bool:
             messages of libraries may quote a line of a source.
     """
     try:
-        result: str | bool = getattr(flow, stage)(*references)
+        result: str | bool = getattr(flow if hasattr(flow, stage) else flow_rights, stage)(*references)
     except DemographicsError as failure:
         raise AirflowFailException(str(failure)) from None
     except Exception as failure:  # noqa: BLE001 - whatever it is, its message must not reach the log
         raise RuntimeError(f"{stage} stopped: {kind_and_place(failure)}") from None
     return result
+
+
+def deadline_missed(hours: int, context: Mapping[str, Any]) -> None:
+    """What Airflow calls when a run of ``subject_requests`` is past one of its deadlines.
+
+    It says so in a file, unless the run has ended: then it has told of itself, and later runs go on with what it left.
+
+    Args:
+        hours: Which deadline, in hours since the run was queued.
+        context: Airflow's: the run, as it was at that moment.
+    """
+    run = context["dag_run"]
+    if run["state"] not in ("success", "failed"):
+        call("alert_deadline", str(hours), run["dag_run_id"], run["state"])

@@ -16,8 +16,9 @@ from pipeline.errors import ConfigurationError
 from pipeline.onboarding.customers import find_source, look_at_customers
 from pipeline.onboarding.decisions import CustomerPlan
 from pipeline.onboarding.visitors import VisitorPlan, look_at_logs
-from pipeline.onboarding.writing import MOST_TABLES, customer_release, site_text, visitor_release
+from pipeline.onboarding.writing import MOST_TABLES, customer_release, policy_text, site_text, visitor_release
 from pipeline.periods import Period, PeriodKind
+from pipeline.policy import load_policy, require_covered
 from pipeline.progress import Progress, silent
 from pipeline.site import CsvSource, DatabaseSource, load_site
 from pipeline.spec import bind, load_specifications
@@ -34,6 +35,7 @@ class OnboardingReport:
 
     Attributes:
         site_file: The site file.
+        policy_file: The policy; None where there was one, which stands.
         releases: The release specifications.
         took: What is read, in words.
         left: What is not read, each with the reason.
@@ -42,6 +44,7 @@ class OnboardingReport:
     """
 
     site_file: Path
+    policy_file: Path | None
     releases: tuple[Path, ...]
     took: tuple[str, ...]
     left: tuple[tuple[str, str], ...]
@@ -52,7 +55,9 @@ class OnboardingReport:
 def write_first_site(
     home: Path, logs: Sequence[str], customers: str | None, progress: Progress = silent, *, overwrite: bool = False
 ) -> OnboardingReport:
-    """Look at sources and write ``home/site.yaml`` and ``home/releases/*.yaml``, all of them or none.
+    """Look at sources and write ``home/site.yaml``, ``home/releases/*.yaml`` and a policy, all of them or none.
+
+    A policy that is there stands: what people were told is not for a program to change.
 
     Args:
         home: The site's folder; made where there is none.
@@ -73,6 +78,9 @@ def write_first_site(
     source = find_source(customers) if customers else None
     plan = look_at_customers(source, month, progress) if source else None
     texts = _texts(visitors, plan, source)
+    if not workspace.policy_file.exists():
+        since = min(period.start for period in (*(visitors.periods if visitors else ()), month))
+        texts = {workspace.policy_file.name: policy_text(since), **texts}
     _put_in_place(workspace, texts)
     return _report(workspace, texts, visitors, plan, source)
 
@@ -84,7 +92,8 @@ def describe(report: OnboardingReport) -> str:
     for population, periods in report.periods.items():
         lines.append(f"Periods of {population}: {', '.join(map(str, periods))}")
     lines += [f"Note: {note}" for note in report.notes]
-    lines += [f"Written: {path}" for path in (report.site_file, *report.releases)]
+    written = (report.site_file, *filter(None, [report.policy_file]), *report.releases)
+    lines += [f"Written: {path}" for path in written]
     return "\n".join(lines)
 
 
@@ -140,9 +149,11 @@ def _put_in_place(workspace: Workspace, texts: Mapping[str, str]) -> None:
 
 
 def _validate(draft: Path) -> None:
-    site = load_site(draft / "site.yaml")
+    site, policy = load_site(draft / "site.yaml"), Workspace(draft).policy_file
     for specification in load_specifications(draft / "releases"):
         bind(specification, site)
+        if policy.exists():  # its own: one that was there says what it says
+            require_covered(load_policy(policy), specification, None, dt.datetime.now(_ZONE).date())
 
 
 def _report(
@@ -170,7 +181,12 @@ def _report(
                 f"monthly_customers has the first {MOST_TABLES} dimensions only: each table makes all less exact"
             )
     releases = tuple(workspace.home / name for name in texts if name.startswith("releases/"))
-    return OnboardingReport(workspace.site_file, releases, tuple(took), tuple(left), periods, tuple(notes))
+    policy = workspace.policy_file if workspace.policy_file.name in texts else None
+    if policy:
+        notes.append(
+            "policy.yaml says what your privacy notice covers, and was written without having seen it: correct it"
+        )
+    return OnboardingReport(workspace.site_file, policy, releases, tuple(took), tuple(left), periods, tuple(notes))
 
 
 def _took(plan: CustomerPlan, source: DatabaseSource | CsvSource) -> list[str]:

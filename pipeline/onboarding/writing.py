@@ -1,7 +1,8 @@
-"""The first site file and the first release specifications, as text that says what was taken, what left, and why."""
+"""The first site file, policy and release specifications, as text that says what was taken, what left, and why."""
 
 from __future__ import annotations
 
+import datetime as dt
 import textwrap
 from collections.abc import Iterable
 from typing import Any, Final
@@ -25,9 +26,12 @@ _OF_VISITORS: Final = {
     "language": "Visitors by browser language",
 }
 _OWNER: Final = "data engineering"
-_PURPOSE: Final = (
-    "Aggregated demographics for partners, affiliates, resellers and advertisers, as the privacy notice says."
+_PURPOSE: Final = "aggregated_demographics"
+_PURPOSE_TEXT: Final = (
+    "Generic aggregated demographics, not linked to any individual, go to partners, affiliates, resellers and "
+    "advertisers."
 )
+_NOTICE_DAYS: Final = 30
 
 
 def site_text(visitors: VisitorPlan | None, customers: CustomerPlan | None, source: object) -> str:
@@ -56,6 +60,20 @@ def site_text(visitors: VisitorPlan | None, customers: CustomerPlan | None, sour
         _yaml({"budget": {name: dict(cap) for name, cap in caps.items()}}),
     ]
     return "\n".join(parts) + "\n"
+
+
+def policy_text(since: dt.date) -> str:
+    """A policy of one version with the purpose of the specifications here, in force from a day."""
+    purpose = {"text": _PURPOSE_TEXT, "audiences": [audience.value for audience in Audience]}
+    version = {"version": "1", "effective": since, "purposes": {_PURPOSE: purpose}}
+    return "\n".join((
+        _comment("What your privacy notice says that people are counted for, and who may get the results: nothing else "
+                 "is released. This was written without having seen the notice: set text, audiences and the day since "
+                 "which it stands as the notice has them, before the first release.",
+                 "Where the notice changes, add a version here. Which version binds a customer is told by columns that "
+                 "the site file declares under customers.policy."),
+        _yaml({"notice_days": _NOTICE_DAYS, "versions": [version]}),
+    )) + "\n"  # fmt: skip
 
 
 def visitor_release(plan: VisitorPlan) -> str:

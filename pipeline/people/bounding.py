@@ -3,10 +3,14 @@
 People first: attributes of a person are folded to one value a person, so that a table over them counts everybody
 once. Where a person may be in many groups, at most max_groups of them are kept, chosen by a keyed hash: everybody's
 choice is their own and does not depend on who else is there.
+
+Of customers those count whom a version of the privacy policy binds that covers the release; nobody else of them, and
+nothing that anybody else did.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -23,8 +27,9 @@ from pipeline.people.relations import Relations, added_up, fetched, parameters, 
 from pipeline.people.trees import levels_of, trees_of
 from pipeline.privacy.levels import LevelKey
 from pipeline.progress import Progress, silent
+from pipeline.site import POLICY_VERSIONS
 from pipeline.spec import BoundSpecification
-from pipeline.vocabulary import EVENTS, PEOPLE
+from pipeline.vocabulary import EVENTS, PEOPLE, Population
 
 # Rows of staging a bucket of people may have; a person is in one bucket, so buckets add up.
 ROWS_A_BUCKET = 10_000_000
@@ -32,7 +37,13 @@ MOST_CODES = 2**16 - 1
 
 
 def bounded_groups(
-    bound: BoundSpecification, staging: Staging, key: PeriodKey, spill: Path, progress: Progress = silent
+    bound: BoundSpecification,
+    staging: Staging,
+    key: PeriodKey,
+    spill: Path,
+    progress: Progress = silent,
+    *,
+    covering: Collection[str] = (),
 ) -> BoundedGroups:
     """Fold, bound and group one period's staging.
 
@@ -42,6 +53,8 @@ def bounded_groups(
         key: Of the period; the choice of groups is keyed with a secret derived from it for this release.
         spill: Folder for the engine's temporary files.
         progress: Told after each bucket.
+        covering: Of customers, the versions of the policy that cover the release, as ``Policy.covering`` has them. Who
+            is bound by none of them does not count; without any nobody does. Visitors are bound by none by name.
 
     Returns:
         All levels of the specification, exact counts.
@@ -52,6 +65,7 @@ def bounded_groups(
     secret = key.derive(f"bounding/{bound.specification.release}/{staging.period}")
     try:
         with connect(spill) as connection:
+            _make_counted(connection, staging, covering)
             levels = _levels(connection, bound, staging, secret, progress)
     except duckdb.Error as failure:
         # The engine's message may quote a pseudonym.
@@ -64,14 +78,16 @@ def bounded_groups(
 
 
 def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
-    """Check that staging has a column for each dimension and each quantity of the tables.
+    """Check that staging has a column for each dimension and each quantity of the tables, and one for who may count.
 
     Raises:
-        StagingError: The site file has changed since the period was ingested.
+        StagingError: The site file, or the program, has changed since the period was ingested.
     """
     schemas = {path: pq.read_schema(path) for path in (staging.events, staging.persons) if path.exists()}
     held = {name for schema in schemas.values() for name in schema.names}
     missing = {d.name for table in bound.tables for d in table.dimensions} - held
+    if staging.population is Population.CUSTOMERS:
+        missing |= {POLICY_VERSIONS} - held
     if events := schemas.get(staging.events):
         whole = {field.name for field in events if pa.types.is_integer(field.type)}
         missing |= (
@@ -81,7 +97,7 @@ def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
         raise StagingError(
             "staging must hold every dimension and every quantity of the release's tables",
             value=f"no {', '.join(sorted(missing))} in {staging.population} of {staging.period}",
-            remedy="Ingest the period again: the site file has changed since.",
+            remedy="Ingest the period again: the site file or the program has changed since.",
         )
 
 
@@ -130,22 +146,38 @@ def _make_key_types(connection: duckdb.DuckDBPyConnection, bound: BoundSpecifica
     return coded
 
 
+def _make_counted(connection: duckdb.DuckDBPyConnection, staging: Staging, covering: Collection[str]) -> None:
+    """Make the table ``counted``: of customers, the values of ``policy_versions`` of those who count.
+
+    A value without any version is one empty name, ``policy.NO_VERSION``.
+    """
+    if staging.population is not Population.CUSTOMERS:
+        return
+    found = connection.execute(f"SELECT DISTINCT {POLICY_VERSIONS} FROM {_file(staging.persons)}")
+    told = [value for (value,) in found.fetchall() if value is not None]
+    values = [value for value in told if set(covering).intersection(value.split(" "))]
+    connection.execute("CREATE TEMP TABLE counted AS SELECT unnest($values::VARCHAR[]) AS versions", {"values": values})
+
+
 def _bucket(connection: duckdb.DuckDBPyConnection, staging: Staging, names: list[str], where: str) -> Relations:
-    """Views of one bucket's rows.
+    """Views of one bucket's rows; of customers, of the rows of those who count.
 
     Thirty-two hexadecimal digits are a UUID to the engine: half the memory of the text, and quicker to compare; by way
     of bytes it is made faster. A cast that may fail is made row by row, TRY_CAST once for each entry of a dictionary.
     """
-    person = "unhex(person)::UUID AS person"
-    codes = "".join(f", TRY_CAST({name} AS {name}_key) AS {name}" for name in names)
-    views = {"bucket_events": (staging.events, codes), "bucket_persons": (staging.persons, "")}
-    for view, (path, replaced) in views.items():
-        if path.exists():
-            columns = f"* REPLACE ({person}{replaced})"
-            connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT {columns} FROM {_file(path)} WHERE {where}"
-            )
-    return Relations(*(view if path.exists() else None for view, (path, _) in views.items()))
+    person, views = "unhex(person)::UUID AS person", {}
+    of_customers = staging.population is Population.CUSTOMERS
+    if staging.persons.exists():
+        counted = f" AND {POLICY_VERSIONS} IN (FROM counted)" if of_customers else ""
+        views["bucket_persons"] = f"SELECT * REPLACE ({person}) FROM {_file(staging.persons)} WHERE {where}{counted}"
+    if staging.events.exists():
+        codes = "".join(f", TRY_CAST({name} AS {name}_key) AS {name}" for name in names)
+        counted = " SEMI JOIN bucket_persons USING (person)" if of_customers else ""
+        events = f"SELECT * REPLACE ({person}{codes}) FROM {_file(staging.events)} WHERE {where}"
+        views["bucket_events"] = f"FROM ({events}){counted}"
+    for view, rows in views.items():
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {rows}")
+    return Relations(*(view if view in views else None for view in ("bucket_events", "bucket_persons")))
 
 
 def _file(path: Path) -> str:

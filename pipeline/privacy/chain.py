@@ -28,10 +28,15 @@ class EntryKind(StrEnum):
     REJECTED = "rejected"
     PUBLISHED = "published"
     WITHDRAWN = "withdrawn"
+    PURGED = "purged"
+    OBEYED = "obeyed"
 
 
 # Of these a revision of a release has one at most.
 ONCE: Final = frozenset({EntryKind.RESERVED, EntryKind.DRAWN, EntryKind.PUBLISHED, EntryKind.WITHDRAWN})
+# These are about no release: that staging and key of a period are gone, that people's requests were obeyed. Their
+# revision is 0, which no release has.
+NOTES: Final = frozenset({EntryKind.PURGED, EntryKind.OBEYED})
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ _REVISIONS: Final = (
 )
 _LAST: Final = sa.select(ENTRIES.c.number, ENTRIES.c.sha256).order_by(ENTRIES.c.number.desc()).limit(1)
 _EVERY: Final = ENTRIES.select().order_by(ENTRIES.c.number)
+_SAME: Final = sa.select(ENTRIES.c.number).where(ENTRIES.c.once == sa.bindparam("once"))
 _AFTER: Final = _EVERY.where(_KIND, ENTRIES.c.number > sa.bindparam("after"))
 _APPEND: Final = ENTRIES.insert()
 _KEEP: Final = ARTEFACTS.insert()
@@ -90,11 +96,25 @@ _KEPT: Final = sa.select(ARTEFACTS.c.content).where(
 
 def append(connection: sa.Connection, kind: EntryKind, key: ReleaseKey, payload: Mapping[str, Any]) -> None:
     """Append one entry to the chain."""
+    _append(connection, kind, key, payload, once=f"{kind.value}:{key}" if kind in ONCE else None)
+
+
+def append_note(connection: sa.Connection, kind: EntryKind, key: ReleaseKey, payload: Mapping[str, Any]) -> bool:
+    """Append a note unless the very same one stands; returns whether it was appended."""
+    once = f"{kind.value}:{key}:{hashlib.sha256(_canonical(payload).encode()).hexdigest()}"
+    if connection.execute(_SAME, {"once": once}).first() is not None:
+        return False
+    _append(connection, kind, key, payload, once)
+    return True
+
+
+def _append(
+    connection: sa.Connection, kind: EntryKind, key: ReleaseKey, payload: Mapping[str, Any], once: str | None
+) -> None:
     last = connection.execute(_LAST).first()
     number, previous = (1, _GENESIS) if last is None else (last.number + 1, last.sha256)
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     entry = Entry(number, at, kind, key, payload, previous, "")
-    once = f"{kind.value}:{key}" if kind in ONCE else None
     connection.execute(_APPEND, {**_row(entry), "sha256": _digest(entry), "once": once})
 
 

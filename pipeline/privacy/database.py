@@ -17,7 +17,7 @@ from pipeline.errors import LedgerError
 from pipeline.privacy import migrations
 
 # Versions of the tables in order, as the files under ``migrations/versions`` name them; the last is this program's.
-VERSIONS: Final = ("0001",)
+VERSIONS: Final = ("0001", "0002")
 
 _VERSION: Final = sa.table("alembic_version", sa.column("version_num", sa.Text))
 _WAIT: Final = 60  # seconds for a lock before a writer gives up
@@ -62,6 +62,35 @@ def at(address: Path | str) -> Database:
             path.touch(mode=0o600, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": _WAIT}, poolclass=sa.NullPool)
     return _of_engine(_with_own_transactions(engine), str(path))
+
+
+def opened(address: Path | str) -> Database:
+    """The database at an address, made where there is none yet and brought up to date.
+
+    Raises:
+        LedgerError: It cannot be reached or written, or a later program made it.
+    """
+    found = at(address)
+    with readable(found.name):
+        bring_up_to_date(found)
+    return found
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Say in words of the ledger what a database refuses: its own message may quote a row.
+
+    Raises:
+        LedgerError: It cannot be reached, read or written.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as failure:
+        raise LedgerError(
+            "the ledger must be readable, writable and append-only",
+            value=f"{type(failure.orig).__name__} on {name}",
+            remedy="Check the address, permissions, the disk and the server; entries are never changed.",
+        ) from None
 
 
 def in_memory() -> Database:

@@ -9,7 +9,7 @@ again under the reservation that stands.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +63,7 @@ class Ledger:
         Raises:
             LedgerError: It cannot be reached or written, or a later program made it.
         """
-        ledger = cls(database.at(address))
-        with ledger._readable():
-            database.bring_up_to_date(ledger._database)
-        return ledger
+        return cls(database.opened(address))
 
     @classmethod
     def in_memory(cls) -> Ledger:
@@ -96,8 +93,15 @@ class Ledger:
             chain.append(connection, EntryKind.RESERVED, key, reservation.model_dump(mode="json"))
             return True
 
-    def record_draw(self, key: ReleaseKey, content: bytes) -> bytes:
+    def record_draw(
+        self, key: ReleaseKey, content: bytes, last_look: Callable[[sa.Connection], None] | None = None
+    ) -> bytes:
         """Record a drawn release; where one was recorded before, that one stands and is returned.
+
+        Args:
+            key: Of the release.
+            content: Its bytes.
+            last_look: Called in the transaction that records, beside which nobody writes; it may raise.
 
         Raises:
             LedgerError: Nothing was reserved for it.
@@ -108,6 +112,8 @@ class Ledger:
             standing = _artefact(connection, key)
             if standing is not None:
                 return standing
+            if last_look is not None:
+                last_look(connection)
             digest = chain.keep(connection, key, "release", content)
             chain.append(connection, EntryKind.DRAWN, key, {"artefact_sha256": digest})
             return content
@@ -189,12 +195,37 @@ class Ledger:
             LedgerError: The release was not drawn; it is withdrawn, and nothing is decided or published of it any
                 more; or it is to be withdrawn and was never published.
         """
+        if kind in chain.NOTES:
+            raise AssertionError(f"{kind} is about no release")
         with self._writing() as connection:
             if kind in chain.ONCE and chain.find(connection, kind, key) is not None:
                 return False
             _require_possible(connection, key, kind)
             chain.append(connection, kind, key, payload)
             return True
+
+    def note(self, kind: EntryKind, about: str, period: str, payload: Mapping[str, Any]) -> bool:
+        """Append a note about something that is no release; the same one once.
+
+        Args:
+            kind: ``PURGED`` or ``OBEYED``.
+            about: What it is about: ``staging.visitors``, ``subject_requests``.
+            period: Its period, or empty.
+            payload: What it says; never anything about a person, nor a count of people.
+
+        Returns:
+            False where the same note stood already.
+        """
+        if kind not in chain.NOTES:
+            raise AssertionError(f"{kind} is about a release")
+        with self._writing() as connection:
+            return chain.append_note(connection, kind, ReleaseKey(about, period, 0), payload)
+
+    def notes(self, kind: EntryKind, about: str | None = None) -> tuple[Entry, ...]:
+        """Notes of a kind in order, or those about one thing."""
+        with self._reading() as connection:
+            found = chain.read_after(connection, kind, 0)
+        return tuple(entry for entry in found if about in (None, entry.key.release))
 
     def newest(self, kind: EntryKind, key: ReleaseKey) -> Entry | None:
         """The newest entry of a kind about a release."""
@@ -206,15 +237,20 @@ class Ledger:
         with self._reading() as connection:
             return state_of(chain.kinds(connection, key))
 
-    def entries(self, key: ReleaseKey | None = None) -> tuple[Entry, ...]:
+    def entries(self, key: ReleaseKey | None = None, *, chained: bool = True) -> tuple[Entry, ...]:
         """All entries in order, or those about one release.
+
+        Args:
+            key: Of the release.
+            chained: Whether the chain of hashes must hold: not for who goes on to look at a broken one.
 
         Raises:
             LedgerError: The chain of hashes is broken.
         """
         with self._reading() as connection:
             every = chain.read(connection)
-        chain.require_chain(every)
+        if chained:
+            chain.require_chain(every)
         return every if key is None else tuple(entry for entry in every if entry.key == key)
 
     def reservations(self) -> tuple[tuple[ReleaseKey, Reservation], ...]:
@@ -249,24 +285,13 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with self._readable(), self._database.reading() as connection:
+        with database.readable(self._database.name), self._database.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._readable(), self._database.writing() as connection:
+        with database.readable(self._database.name), self._database.writing() as connection:
             yield connection
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.DBAPIError as failure:
-            raise LedgerError(
-                "the ledger must be readable, writable and append-only",
-                value=f"{type(failure.orig).__name__} on {self._database.name}",
-                remedy="Check the address, permissions, the disk and the server; entries are never changed.",
-            ) from None
 
 
 def in_year(reservation: Reservation, year_to: dt.date) -> bool:

@@ -256,7 +256,7 @@ def manifest_of(view: AudienceView, provenance: Provenance, entries: tuple[FileE
         identity=identity_of(view),
         population=header.population,
         description=header.description,
-        purpose=header.purpose,
+        purpose=header.purpose_text or header.purpose,
         privacy=_privacy_of(view),
         provenance=provenance,
         tables=header.tables,

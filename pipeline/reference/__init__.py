@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigurationError
 from pipeline.reference.page import specification_page
-from pipeline.reference.schemas import release_schema, schema_text, site_schema
+from pipeline.reference.schemas import policy_schema, release_schema, schema_text, site_schema
 
 COMMAND = "demographics reference --write"
 
@@ -18,6 +18,7 @@ COMMAND = "demographics reference --write"
 def reference_files() -> dict[str, str]:
     """The text of each file, by its path in the folder of documents."""
     return {
+        "schema/policy.schema.json": schema_text(policy_schema()),
         "schema/release.schema.json": schema_text(release_schema()),
         "schema/site.schema.json": schema_text(site_schema()),
         "specification.md": specification_page(),

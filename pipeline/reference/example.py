@@ -1,20 +1,24 @@
-"""A small, complete site file and specification, and ways to break them: the page shows both, tests load them."""
+"""A small, complete site file, policy and specification, and ways to break them; the page shows all of it."""
 
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
 from pipeline import documents
-from pipeline.errors import ConfigurationError, DemographicsError, SpecificationError
+from pipeline.errors import ConfigurationError, DemographicsError, PolicyError, SpecificationError
+from pipeline.policy import Policy, require_covered
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
 
 SITE_NAME: Final = "site.yaml"
+POLICY_NAME: Final = "policy.yaml"
 RELEASE_NAME: Final = "weekly_countries.yaml"
+TODAY: Final = dt.date(2026, 10, 12)  # of the example
 
 SITE_TEXT: Final = """\
 site: Example Software
@@ -36,7 +40,9 @@ visitors:
 customers:
   source: {kind: database, url: "sqlite:///shop.db", table: customers}
   person: customer_id
+  email: email
   signed_up: signed_up
+  policy: {accepted: policy_version, notified: notified_of, notified_on: notified_on, opted_out: opted_out_on}
   dimensions:
     country: {kind: country, column: country}
     customer_kind: {kind: category, column: type, title: Kind of customer, values: [personal, business]}
@@ -55,12 +61,29 @@ customers:
     amount: {column: total, currency: EUR}
 """
 
+POLICY_TEXT: Final = """\
+notice_days: 30
+versions:
+  - version: "2024-05"
+    effective: 2024-05-01
+    purposes:
+      aggregated_demographics:
+        text: We give aggregated demographics, not linked to any individual, to partners.
+        audiences: [partner]
+  - version: "2026-03"
+    effective: 2026-03-01
+    purposes:
+      aggregated_demographics:
+        text: We give aggregated demographics, not linked to any individual, to partners and resellers.
+        audiences: [partner, reseller]
+"""
+
 RELEASE_TEXT: Final = """\
 release: weekly_countries
 title: Weekly visitors by country
 description: How many people visited the site in a week, by country and by section. Numbers carry noise.
 owner: Web analytics
-purpose: Aggregated demographics for partners and resellers, as the privacy notice says.
+purpose: aggregated_demographics
 
 population: visitors
 period: week
@@ -99,18 +122,18 @@ class Break:
         says: What the program's message has in it.
         place: Keys and positions that lead to what is changed.
         value: What is put there; ``ABSENT`` takes it away.
-        of_site: Whether the site file is changed, and not the specification.
+        of: Which document is changed.
     """
 
     rule: str
     says: str
     place: tuple[str | int, ...]
     value: object
-    of_site: bool = False
+    of: Literal["release", "site", "policy"] = "release"
 
     def document(self) -> dict[str, Any]:
         """The changed document."""
-        changed = copy.deepcopy(parsed(SITE_TEXT if self.of_site else RELEASE_TEXT))
+        changed = copy.deepcopy(parsed(_TEXTS[self.of]))
         node: Any = changed
         for step in self.place[:-1]:
             node = node[step]
@@ -127,13 +150,14 @@ class Break:
             ValueError: Nothing, or it refuses something else: the rule does not hold any more.
         """
         try:
-            bound_example(**{"site" if self.of_site else "release": self.document()})
+            bound_example(**{self.of: self.document()})
         except DemographicsError as failure:
             if self.says in str(failure):
                 return str(failure)
         raise ValueError(f"no such rule refuses this: {self.rule}")
 
 
+_TEXTS: Final = {"release": RELEASE_TEXT, "site": SITE_TEXT, "policy": POLICY_TEXT}
 _COLUMNS: Final = ("customers", "dimensions")
 _MEASURES: Final = ("tables", 2, "measures")
 _BY_SYSTEM: Final = {"name": "by_section", "title": "Turned", "dimensions": ["operating_system", "country"]}
@@ -158,20 +182,36 @@ SEEN_BY_EDITORS: Final = (
         "less than or equal to 1",
         ("visitors", "max_rejected_share"),
         1.5,
-        of_site=True,
+        of="site",
     ),
-    Break(
-        "Kinds of columns are those above.", "does not match any", (*_COLUMNS, "seats", "kind"), "text", of_site=True
-    ),
+    Break("Kinds of columns are those above.", "does not match any", (*_COLUMNS, "seats", "kind"), "text", of="site"),
     Break(
         "Dimensions are named as names are.",
         "Seats sold",
         (*_COLUMNS, "Seats sold"),
         {"kind": "country", "column": "c"},
-        of_site=True,
+        of="site",
+    ),
+    Break(
+        "A version is named with the signs above.",
+        "versions.0.version",
+        ("versions", 0, "version"),
+        "May 2024",
+        of="policy",
+    ),
+    Break("A version has its day.", "effective: field required", ("versions", 0, "effective"), ABSENT, of="policy"),
+    Break(
+        "A purpose is for audiences.",
+        "audiences: tuple should have",
+        ("versions", 0, "purposes", "aggregated_demographics", "audiences"),
+        [],
+        of="policy",
     ),
 )
 
+_ADDED: Final = ("audiences", "affiliate")
+_SECOND_DAY: Final = ("versions", 1, "effective")
+_LATER: Final = ({"version": "2027", "effective": "2027-01-01", "purposes": {}},)
 # What only the program sees, because it takes two places, two files or a list that no schema holds.
 SEEN_BY_CHECK: Final = (
     Break("Tables have different names.", "names must differ", ("tables", 1, "name"), "by_country"),
@@ -215,12 +255,17 @@ SEEN_BY_CHECK: Final = (
     Break("The period is the population's in the site file.", "the period must be", ("period",), "month"),
     Break("Tables over the same dimensions name them in one order.", "in the same order", ("tables", 2), _BY_SYSTEM),
     Break("A release stays below the year's cap.", "yearly cap", ("privacy", "epsilon"), 31),
-    Break("The site file has what is counted.", "must declare visitors", ("visitors",), ABSENT, of_site=True),
+    Break("The site file has what is counted.", "must declare visitors", ("visitors",), ABSENT, of="site"),
+    Break("The budget has a cap for each population.", "must have a cap", ("budget", "customers"), ABSENT, of="site"),
+    Break("Time zones are those of the IANA database.", "IANA", ("time_zone",), "Mars/Olympus", of="site"),
+    Break("Edges of bands ascend.", "must ascend", (*_COLUMNS, "seats", "edges"), [20, 2], of="site"),
     Break(
-        "The budget has a cap for each population.", "must have a cap", ("budget", "customers"), ABSENT, of_site=True
+        "A version has the days after the earlier ones.", "order of their days", _SECOND_DAY, "2024-05-01", of="policy"
     ),
-    Break("Time zones are those of the IANA database.", "IANA", ("time_zone",), "Mars/Olympus", of_site=True),
-    Break("Edges of bands ascend.", "must ascend", (*_COLUMNS, "seats", "edges"), [20, 2], of_site=True),
+    Break("Versions have different names.", "different names", ("versions", 1, "version"), "2024-05", of="policy"),
+    Break("The version in force today has the release's purpose.", "no purpose 'profiling'", ("purpose",), "profiling"),
+    Break("It has it for every audience of the release.", "without audience affiliate", _ADDED, ["by_country"]),
+    Break("A version is in force.", "none on 2026-10-12", ("versions",), _LATER, of="policy"),
 )
 
 
@@ -236,12 +281,17 @@ def example_site(site: dict[str, Any] | None = None) -> SiteFile:
     return documents.parse(site or parsed(SITE_TEXT), SiteFile, ConfigurationError, SITE_NAME)
 
 
-def bound_example(release: dict[str, Any] | None = None, site: dict[str, Any] | None = None) -> BoundSpecification:
-    """The example, validated and bound, or either document in its stead.
+def bound_example(
+    release: dict[str, Any] | None = None, site: dict[str, Any] | None = None, policy: dict[str, Any] | None = None
+) -> BoundSpecification:
+    """The example, validated, bound and covered by the policy, or any document in its stead.
 
     Raises:
         DemographicsError: A document breaks a rule.
     """
     checked_site = example_site(site)
+    checked_policy = documents.parse(policy or parsed(POLICY_TEXT), Policy, PolicyError, POLICY_NAME)
     checked = documents.parse(release or parsed(RELEASE_TEXT), ReleaseSpecification, SpecificationError, RELEASE_NAME)
-    return bind(checked, checked_site)
+    bound = bind(checked, checked_site)
+    require_covered(checked_policy, checked, None, TODAY)
+    return bound

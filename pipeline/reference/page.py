@@ -9,7 +9,7 @@ from typing import Any, Final
 from pipeline.errors import ConfigurationError, SpecificationError
 from pipeline.reference import example
 from pipeline.reference.example import Break
-from pipeline.reference.schemas import Schema, release_schema, site_schema
+from pipeline.reference.schemas import Schema, policy_schema, release_schema, site_schema
 from pipeline.reference.wording import code, default_words, table, type_words
 from pipeline.site import FileKindRule, RegionDatabase, SectionRule, VisitorSource
 from pipeline.site.dimensions import visitor_dimensions
@@ -45,15 +45,17 @@ _MOST_SHOWN: Final = 10
 _HEAD: Final = f"""\
 <!-- Made from the program by `demographics reference --write`; a change by hand does not last. -->
 
-# Release specifications and the site file
+# Release specifications, the site file and the privacy policy
 
 A **release specification** is one YAML file a release: what is counted, for whom, and how much it may tell about one
 person. The **site file**, `{example.SITE_NAME}`, says which sources there are and what of them is read; what it does
-not declare is never read. Both refuse keys they do not know. Comments and layout mean nothing: a release keeps its
-digest when only they change.
+not declare is never read. The **privacy policy**, `{example.POLICY_NAME}` beside it, says what people were told that
+they are counted for. All refuse keys they do not know. Comments and layout mean nothing: a release keeps its digest
+when only they change.
 
 Editors that read JSON Schema complete and check these files, by
-[release.schema.json](schema/release.schema.json) and [site.schema.json](schema/site.schema.json).
+[release.schema.json](schema/release.schema.json), [site.schema.json](schema/site.schema.json) and
+[policy.schema.json](schema/policy.schema.json).
 For editors with the YAML language server, begin a file with a line that leads to its schema, as
 [weekly_audience.yaml](../dags/releases/weekly_audience.yaml) does:
 
@@ -61,8 +63,25 @@ For editors with the YAML language server, begin a file with a line that leads t
 # yaml-language-server: $schema=../../docs/schema/release.schema.json
 ```
 
-`demographics check` checks the site file and all specifications together, and reads no source. `demographics plan` then
-shows what noise to expect.
+`demographics check` checks the site file, the policy and all specifications together, and reads no source.
+`demographics plan` then shows what noise to expect.
+"""
+
+_COVERED: Final = """\
+### Whom a release counts
+
+A release is refused unless the version in force on the day has its purpose, for its population and for every audience
+that it names: when specifications are checked, before anything is drawn, and once more before anything is published.
+A new purpose or a new audience so takes a new version, and a version without a purpose stops what had it.
+
+- **Visitors** accept nothing by name. Every version that was in force on some day of the period must have the purpose:
+  it is the notice that stood while they visited.
+- A **customer** counts if one of the versions that bind them has the purpose for every audience of the release. Bound
+  they are by the version they accepted; where no column tells it, by the one in force on the day of sign-up; and by the
+  version they were notified of, from `notice_days` after the notice on, if that is at the end of the period at the
+  latest and the version is in force by then. A version that the policy does not have binds nobody. A customer of whom
+  no version is known counts for what every version of the policy covers.
+- Who **opted out** is left out when the period is ingested, and counted nowhere.
 """
 
 _NAMES: Final = """\
@@ -101,7 +120,7 @@ those of the example below.
 _EXAMPLE: Final = """\
 ## Example
 
-A site file and a specification that fits it. The specification's file is named as its release.
+A site file, a policy, and a specification that fits both. The specification's file is named as its release.
 """
 
 _ERRORS: Final = """\
@@ -119,16 +138,19 @@ Stopped. {message}
 
 def specification_page() -> str:
     """The whole page, Markdown."""
-    release, site = release_schema(), site_schema()
+    release, site, policy = release_schema(), site_schema(), policy_schema()
     return "\n".join((
         _HEAD,
         "\n".join(_models("The release specification", release)),
         "\n".join(_models("The site file", site)),
+        "\n".join(_models("The privacy policy", policy)),
+        _COVERED,
         _NAMES,
         f"{_VISITORS}\n{_visitor_table()}\n",
         f"{_CUSTOMERS}\n{_customer_table()}\n",
         f"{_QUANTITIES}\n{_quantity_table()}\n",
         f"{_EXAMPLE}\n{_listing(example.SITE_NAME, example.SITE_TEXT)}\n"
+        f"{_listing(example.POLICY_NAME, example.POLICY_TEXT)}\n"
         f"{_listing(example.RELEASE_NAME, example.RELEASE_TEXT)}",
         _errors(),
     ))  # fmt: skip

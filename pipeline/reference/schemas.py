@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of the release specification and of the site file."""
+"""JSON Schemas (draft 2020-12) of the release specification, the site file and the privacy policy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from pipeline.documents import Document
+from pipeline.policy import Policy
 from pipeline.site import SiteFile
 from pipeline.spec import ReleaseSpecification
 
@@ -26,6 +27,11 @@ def release_schema() -> Schema:
 def site_schema() -> Schema:
     """Schema of a site file."""
     return _schema(SiteFile)
+
+
+def policy_schema() -> Schema:
+    """Schema of a privacy policy."""
+    return _schema(Policy)
 
 
 def schema_text(schema: Schema) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pipeline.policy import VERSION_PATTERN
 from pipeline.reference.schemas import Schema
 from pipeline.site import COUNTRY_PATTERN, CURRENCY_PATTERN
 from pipeline.vocabulary import KEY_PATTERN, NAME_PATTERN
@@ -15,8 +16,13 @@ _PATTERNS: Final = {
     KEY_PATTERN: "[key](#names-and-keys)",
     CURRENCY_PATTERN: "three capital letters",
     COUNTRY_PATTERN: "two capital letters",
+    VERSION_PATTERN: "1 to 40 letters, digits, dots, hyphens and underscores",
 }
-_FORMATS: Final = {"ipv4network": "IPv4 network (`10.0.0.0/8`)", "ipv6network": "IPv6 network (`2001:db8::/32`)"}
+_FORMATS: Final = {
+    "date": "date (`2026-03-01`)",
+    "ipv4network": "IPv4 network (`10.0.0.0/8`)",
+    "ipv6network": "IPv6 network (`2001:db8::/32`)",
+}
 _LONGEST_DEFAULT: Final = 5
 _GROUPED_FROM: Final = 10_000  # years have no comma
 
@@ -52,10 +58,10 @@ def type_words(node: Schema, definitions: Schema) -> str:
 
 def default_words(name: str, node: Schema, model: Schema) -> str:
     """What holds where the key is left out."""
-    if name in model["required"]:
+    if name in model.get("required", ()):
         return "required"
     default = node["default"]
-    if default in (None, "", [], {}):
+    if default in (None, "", [], {}) or (isinstance(default, dict) and set(default.values()) == {None}):
         return "none"
     if isinstance(default, list) and len(default) > _LONGEST_DEFAULT:
         return f"a list of {len(default)}"

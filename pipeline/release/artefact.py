@@ -119,6 +119,11 @@ class ReleaseHeader(Document):
     description: str
     owner: str
     purpose: str
+    """Its name in the privacy policy; in own words where there is none."""
+    purpose_text: str = ""
+    """The policy's words for it."""
+    policy_version: str = ""
+    """The version of the policy that was in force when it was drawn."""
     population: Population
     unit: str
     """Privacy unit in words."""

@@ -12,9 +12,10 @@ from pipeline.release.artefact import PrivateRelease, ReleaseHeader
 from pipeline.release.history import Checks, Cost, Decision, History, LineCounts
 from pipeline.release.methods import counting, showing
 from pipeline.release.steps import Step, columns, indented
+from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
 
-__all__ = ["VISITOR_ORIGINS", "Checks", "Cost", "Decision", "History", "LineCounts", "explain"]
+__all__ = ["VISITOR_ORIGINS", "Checks", "Cost", "Decision", "History", "LineCounts", "customer_origins", "explain"]
 
 VISITOR_ORIGINS: Final = {
     "country": "the network address, looked up offline; the address is not kept",
@@ -38,6 +39,15 @@ VISITOR_ORIGINS: Final = {
     "hour": "the time of the request in the site's time zone, its hour",
     "weekday": "the time of the request in the site's time zone, its day of the week",
 }
+_COLUMN_WORDS: Final = {
+    "country": "as the code of a country",
+    "region": "as the code of a region of declared countries",
+    "category": "declared values only",
+    "band": "a number, put into declared bands",
+    "age": "a date of birth, of which the age is kept, in declared bands",
+    "year": "a date, of which the year is kept",
+    "month": "a date, of which year and month are kept",
+}
 # Of this source a line is a person, so that its counts of lines would be true counts of people.
 _ONE_LINE_A_PERSON: Final = "customers"
 _IDENTITIES: Final = {
@@ -50,6 +60,12 @@ _FOLDING: Final = {
     Population.CUSTOMERS: "A customer has one record, of which each dimension is one value; of repeated keys one "
     "record is kept.",
 }
+
+_NOTICED: Final = (
+    "Those count whom a version of the privacy policy binds that has the purpose for every audience: the one they "
+    "accepted, or one they were notified of so long ago that it binds. When this was drawn, version {version} was in "
+    "force. Who opted out does not count."
+)
 
 
 def explain(
@@ -76,6 +92,20 @@ def explain(
     return "\n\n".join([f"{release.key}: {header.title}\n{_summary(header)}", *parts])
 
 
+def customer_origins(site: SiteFile) -> dict[str, str]:
+    """From what each dimension of a site's customers is made, in words."""
+    if site.customers is None:
+        return {}
+    found = {
+        name: "the amounts of the orders, added up and put into declared bands"
+        if one.kind == "order_value"
+        else f"column {one.column!r}, {_COLUMN_WORDS[one.kind]}"
+        for name, one in site.customers.dimensions.items()
+    }
+    orders = site.customers.orders
+    return found | ({"product": f"column {orders.product!r} of the orders, declared products only"} if orders else {})
+
+
 def _summary(header: ReleaseHeader) -> str:
     synthetic = " The sources are synthetic: nobody in them exists." if header.synthetic else ""
     return f"How its numbers came about, step by step. No true count of people is told here.{synthetic}"
@@ -90,7 +120,9 @@ def _making(
     key = "; what remains is a pseudonym, an HMAC-SHA-256 under a secret key of the period."
     yield Step("De-identification, in the memory of the reading task", (_IDENTITIES[header.population] + key, *made))
     unit = f"The privacy unit is {header.unit}: what is hidden is whether one of them was there, and all they did."
-    yield Step("People", (unit, _FOLDING[header.population]))
+    is_of_customers = header.population is Population.CUSTOMERS
+    noticed = [_NOTICED.format(version=header.policy_version)] if is_of_customers and header.policy_version else []
+    yield Step("People", (unit, _FOLDING[header.population], *noticed))
 
 
 def _source_lines(sources: Mapping[str, LineCounts] | None) -> Iterator[str]:

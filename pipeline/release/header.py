@@ -26,6 +26,8 @@ def header_of(bound: BoundSpecification, period: Period, levels: tuple[Level, ..
         description=specification.description,
         owner=specification.owner,
         purpose=specification.purpose,
+        purpose_text=bound.notice.text if bound.notice else "",
+        policy_version=bound.notice.version if bound.notice else "",
         population=specification.population,
         unit=specification.unit,
         period=str(period),

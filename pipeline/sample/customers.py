@@ -10,24 +10,30 @@ from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from pipeline.sample.columns import Index, draw, join, spread, texts
+from pipeline.sample.columns import Flags, Index, draw, join, spread, texts
 from pipeline.sample.countries import COUNTRIES
 
 _EPOCH = np.datetime64("1970-01-01")
 _FIRST_SIGN_UP = int((np.datetime64("2019-01-01") - _EPOCH).astype(int))
 _FIRST_ORDER = int((np.datetime64("2026-09-01") - _EPOCH).astype(int))
 _END = int((np.datetime64("2026-11-01") - _EPOCH).astype(int))  # the first day after the last
+_SECOND_POLICY = int((np.datetime64("2024-05-01") - _EPOCH).astype(int))
 _ORDERS_EACH = 1.5
 _NO_COUNTRY = 0.005
 _GUESTS = 0.002  # share of orders that name no customer
+# Shares of customers from before the second version of the policy.
+_ACCEPTED_ANEW, _NOTIFIED, _NOTIFIED_LATE = 0.2, 0.65, 0.05
+_NO_VERSION, _OPTED_OUT = 0.01, 0.015  # of all customers
 
 KINDS = ("personal", "business", "education", "government")  # the site file does not name the last: it becomes other
 _KIND_WEIGHTS = np.array([41.0, 46.0, 11.0, 2.0])
 PRODUCTS = ("Studio", "Studio Pro", "Server", "Mobile", "Cloud", "Gift card")  # nor the last of these
+VERSIONS = ("2019-01", "2024-05")  # of the policy
 _PRODUCT_WEIGHTS = np.array([34.0, 20.0, 7.0, 16.0, 21.0, 2.0])
 _PRICES = np.array([9_990, 24_990, 99_900, 4_900, 5_990, 5_000])  # cents, one seat
 _LARGEST = 499_900  # what comes to more is sold by quotation, for this
@@ -85,7 +91,36 @@ def draw_customers(rng: np.random.Generator, size: int) -> Customers:
     )
 
 
-def write_customers(rng: np.random.Generator, customers: Customers, path: Path) -> None:
+@dataclass(frozen=True)
+class Acceptances:
+    """What the shop knows of customers and its privacy policy, one row a customer; None where it knows nothing."""
+
+    version: list[str | None]
+    notified_version: list[str | None]
+    notified_on: list[str | None]
+    opted_out: list[str | None]
+
+
+def draw_acceptances(rng: np.random.Generator, customers: Customers) -> Acceptances:
+    """Invent who accepted which version: the one of their sign-up or a later one; most others were told of that."""
+    size, first = len(customers.kind), customers.signed_up < _SECOND_POLICY
+    fate = rng.random(size)
+    anew = first & (fate < _ACCEPTED_ANEW)
+    late = first & (fate > 1 - _NOTIFIED_LATE)
+    notified = late | (first & ~anew & (fate < _ACCEPTED_ANEW + _NOTIFIED))
+    version = np.where(first & ~anew, *VERSIONS)
+    # A month before it came into force and a month after; the late ones in October.
+    told = np.where(late, _END - rng.integers(1, 28, size), _SECOND_POLICY + rng.integers(-30, 30, size))
+    out = np.maximum(customers.signed_up, _END - rng.integers(1, 700, size))
+    return Acceptances(
+        _where(rng.random(size) >= _NO_VERSION, version),
+        _where(notified, np.full(size, VERSIONS[1])),
+        _where(notified, np.datetime_as_string(told.astype("datetime64[D]"))),
+        _where(rng.random(size) < _OPTED_OUT, np.datetime_as_string(out.astype("datetime64[D]"))),
+    )
+
+
+def write_customers(rng: np.random.Generator, customers: Customers, acceptances: Acceptances, path: Path) -> None:
     """Write the SQLite database with its table ``customers``.
 
     Raises:
@@ -104,15 +139,20 @@ def write_customers(rng: np.random.Generator, customers: Customers, path: Path) 
         [f"+1-202-555-01{last:02d}" for last in rng.integers(0, 100, size).tolist()],  # numbers that nobody has
         np.datetime_as_string(customers.signed_up.astype("datetime64[D]")).tolist(),
         (rng.random(size) < 0.4).astype(int).tolist(),
+        acceptances.version,
+        acceptances.notified_version,
+        acceptances.notified_on,
+        acceptances.opted_out,
         strict=True,
     )
     try:
         with closing(sqlite3.connect(path)) as database, database:
             database.execute(
                 "CREATE TABLE customers (customer_id TEXT PRIMARY KEY, name TEXT, email TEXT, country TEXT, "
-                "customer_kind TEXT, seats INTEGER, phone TEXT, signed_up TEXT, newsletter INTEGER)"
+                "customer_kind TEXT, seats INTEGER, phone TEXT, signed_up TEXT, newsletter INTEGER, "
+                "policy_version TEXT, notified_version TEXT, notified_on TEXT, opted_out TEXT)"
             )
-            database.executemany("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     except sqlite3.Error as failure:
         raise OSError(f"SQLite: {type(failure).__name__}") from None
 
@@ -159,6 +199,10 @@ def _order_table(rng: np.random.Generator, customers: Customers, customer: Index
             "payment_reference": join(b"pay_", *reference).cast(pa.string()),
         }
     )
+
+
+def _where(there: Flags, values: npt.NDArray[np.str_]) -> list[str | None]:
+    return [value if is_there else None for value, is_there in zip(values.tolist(), there.tolist(), strict=True)]
 
 
 def _plain(name: str) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress, silent
 from pipeline.sample.clients import draw_clients
-from pipeline.sample.customers import draw_customers, write_customers, write_orders
+from pipeline.sample.customers import draw_acceptances, draw_customers, write_customers, write_orders
 from pipeline.sample.logs import LogWriter
 from pipeline.sample.requests import list_requests
-from pipeline.sample.site_file import READ_ME, SITE_FILE
+from pipeline.sample.site_file import POLICY_FILE, READ_ME, SITE_FILE
 from pipeline.sample.traffic import Counts, draw_traffic
 from pipeline.workspace import Workspace
 
@@ -90,9 +90,10 @@ def write_sample(
     customers: int = 30_000,
     progress: Progress = silent,
 ) -> SampleSummary:
-    """Write a synthetic site into ``home``: ``site.yaml`` and ``sources/``.
+    """Write a synthetic site into ``home``: ``site.yaml``, ``policy.yaml`` and ``sources/``.
 
-    A sample that is there already is replaced; sources or a site file that are no sample's stay, and are an error.
+    A sample that is there already is replaced; sources, a site file or a policy that are no sample's stay, and are an
+    error.
 
     Args:
         home: The site's folder; made if it is not there.
@@ -127,7 +128,7 @@ def write_sample(
 def _write_sources(folder: Path, parameters: Parameters, progress: Progress) -> tuple[int, int]:
     """Write everything that goes into ``sources``; returns how many orders and how many access logs there are."""
     # Apart from each other, so that the number of lines does not change who the customers are.
-    of_site, of_customers = np.random.default_rng(parameters.seed).spawn(2)
+    of_site, of_customers, of_policy = np.random.default_rng(parameters.seed).spawn(3)
     progress("inventing visitors", 0, parameters.lines)
     clients = draw_clients(of_site, parameters.visitors)
     requests = list_requests(of_site, clients.name)
@@ -135,11 +136,13 @@ def _write_sources(folder: Path, parameters: Parameters, progress: Progress) -> 
     (folder / "logs").mkdir()
     files = LogWriter(clients, requests, of_site).write(traffic, folder / "logs", progress)
     customers = draw_customers(of_customers, parameters.customers)
-    write_customers(of_customers, customers, folder / "customers.db")
+    acceptances = draw_acceptances(of_policy, customers)
+    write_customers(of_customers, customers, acceptances, folder / "customers.db")
     orders = write_orders(of_customers, customers, folder / "orders.csv")
     progress("writing customers and orders", parameters.customers, parameters.customers)
     (folder / "README.txt").write_text(READ_ME.format(**asdict(parameters), orders=orders), encoding="utf-8")
-    record = {"synthetic": True, **asdict(parameters), "site_file_sha256": _digest(SITE_FILE.encode())}
+    digests = {"site_file_sha256": _digest(SITE_FILE.encode()), "policy_sha256": _digest(POLICY_FILE.encode())}
+    record = {"synthetic": True, **asdict(parameters), **digests}
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return orders, files
 
@@ -158,7 +161,7 @@ def _draft_folder(home: Path) -> Iterator[Path]:
 
 
 def _put_in_place(home: Path, draft: Path) -> None:
-    """Exchange the sources as a whole, then the site file: a killed run leaves nothing half-written."""
+    """Exchange the sources as a whole, then the policy and the site file: a killed run leaves nothing half-written."""
     sources, old = home / SOURCES, home / _OLD
     if old.exists():
         shutil.rmtree(old)
@@ -166,24 +169,31 @@ def _put_in_place(home: Path, draft: Path) -> None:
         sources.rename(old)
     draft.rename(sources)
     shutil.rmtree(old, ignore_errors=True)
-    site_file = Workspace(home).site_file
-    fresh = site_file.with_name(f".{site_file.name}.draft")
-    fresh.write_text(SITE_FILE, encoding="utf-8")
-    fresh.replace(site_file)
+    for path, text in _documents(home).items():
+        fresh = path.with_name(f".{path.name}.draft")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+
+
+def _documents(home: Path) -> dict[Path, str]:
+    """The YAML files of the sample, by path; the site file is written last."""
+    workspace = Workspace(home)
+    return {workspace.policy_file: POLICY_FILE, workspace.site_file: SITE_FILE}
 
 
 def _require_own(home: Path) -> None:
     """Refuse to overwrite what the sample did not write."""
-    sources, site_file = home / SOURCES, Workspace(home).site_file
+    sources, documents = home / SOURCES, _documents(home)
+    written = {_digest(text.encode()) for text in documents.values()}
     try:
         record = json.loads((sources / RECORD).read_text("utf-8"))
-        written = {record["site_file_sha256"], _digest(SITE_FILE.encode())}
-    except (OSError, ValueError, TypeError, KeyError):
-        written = {_digest(SITE_FILE.encode())}
+        written |= {record["site_file_sha256"], record.get("policy_sha256")}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         if sources.exists():
             raise _refusal(sources) from None
-    if site_file.exists() and _digest(site_file.read_bytes()) not in written:
-        raise _refusal(site_file)
+    for path in documents:
+        if path.exists() and _digest(path.read_bytes()) not in written:
+            raise _refusal(path)
 
 
 def _refusal(path: Path) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""The sample's site file, with the comments that an engineer would want in one."""
+"""The sample's site file and its policy, with the comments that an engineer would want in them."""
 
 from __future__ import annotations
 
@@ -67,8 +67,16 @@ visitors:
 customers:
   period: month
   source: {kind: database, url: "sqlite:///sources/customers.db", table: customers}
-  person: customer_id # becomes a pseudonym; the table's name, email and phone are not declared and never read
+  person: customer_id # becomes a pseudonym; the table's name and phone are not declared and never read
+  email: email # becomes a second pseudonym, by which whoever names it in a request is found; it is not stored
   signed_up: signed_up # who signed up after a period is not counted in it
+  # Which version of policy.yaml binds a customer: the one they accepted, or one they were notified of long enough ago.
+  # Who opted out is left out.
+  policy:
+    accepted: policy_version
+    notified: notified_version
+    notified_on: notified_on
+    opted_out: opted_out
   max_rejected_share: 0.01
   dimensions:
     country: {kind: country, column: country}
@@ -91,6 +99,40 @@ customers:
     # most is rejected; refunds are negative.
     amount: {column: total, currency: EUR, decimals: 2}
     max_rejected_share: 0.01
+"""
+
+POLICY_FILE = """\
+# The versions of the SYNTHETIC SITE'S privacy policy, made by `demographics sample`.
+#
+# A release names one of these purposes. It is refused unless the version in force has that purpose for every audience
+# of the release, and it counts only those whom a version that has it binds. A purpose or an audience that people were
+# not told of takes a new version, and notice of it: no entry here is changed once its day has come.
+
+notice_days: 30 # between a notice of a version and its binding whom it was sent to
+
+versions:
+  - version: "2019-01"
+    effective: 2019-01-01
+    purposes:
+      aggregated_demographics:
+        text: >-
+          We give generic aggregated demographic information about visitors and customers, not linked to any
+          individual, to partners, affiliates and resellers.
+        audiences: [partner, affiliate, reseller]
+  - version: "2024-05"
+    effective: 2024-05-01
+    purposes:
+      aggregated_demographics: # now for advertisers too
+        text: >-
+          We give generic aggregated demographic information about visitors and customers, not linked to any
+          individual, to partners, affiliates, resellers and advertisers.
+        audiences: [partner, affiliate, reseller, advertiser]
+      site_trends:
+        text: >-
+          We give generic aggregated information about trends, errors and movements of visitors, not linked to any
+          individual, to partners, affiliates, resellers and advertisers.
+        populations: [visitors]
+        audiences: [partner, affiliate, reseller, advertiser]
 """
 
 READ_ME = """\

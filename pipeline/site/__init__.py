@@ -20,12 +20,14 @@ from pipeline.site.columns import (
 from pipeline.site.customers import (
     CURRENCY_PATTERN,
     LARGEST_AMOUNT,
+    POLICY_VERSIONS,
     REVENUE,
     AmountColumn,
     CustomerSource,
     OrderSource,
+    PolicyColumns,
 )
-from pipeline.site.file import BudgetCap, SiteFile, load_site
+from pipeline.site.file import BudgetCap, RequestTable, Retention, SiteFile, load_site
 from pipeline.site.tables import CsvSource, DatabaseSource, TableSource
 from pipeline.site.visitors import (
     COUNTRY_PATTERN,
@@ -44,6 +46,7 @@ __all__ = [
     "CURRENCY_PATTERN",
     "LARGEST_AMOUNT",
     "OLDEST_AGE",
+    "POLICY_VERSIONS",
     "REVENUE",
     "AgeColumn",
     "AmountColumn",
@@ -61,10 +64,13 @@ __all__ = [
     "MonthColumn",
     "OrderSource",
     "OrderValueColumn",
+    "PolicyColumns",
     "ReadColumn",
     "RegionColumn",
     "RegionDatabase",
     "RequestField",
+    "RequestTable",
+    "Retention",
     "SectionRule",
     "SiteFile",
     "TableSource",

@@ -15,6 +15,8 @@ from pipeline.vocabulary import Key, Name, Quantity
 
 # The quantity that orders carry, and its column in staging: of orders in several currencies, how those names begin.
 REVENUE: Final = "revenue"
+# The column of staging with the versions of the privacy policy that bind a customer, one space between them.
+POLICY_VERSIONS: Final = "policy_versions"
 # Of the smallest unit, either way: sums over nine million such amounts still fit into 64 bits.
 LARGEST_AMOUNT: Final = 10**12
 CURRENCY_PATTERN: Final = "^[A-Z]{3}$"
@@ -119,6 +121,25 @@ class OrderSource(Document):
         return self
 
 
+class PolicyColumns(Document):
+    """Columns that tell which version of the privacy policy a customer is bound by; see ``policy.yaml``."""
+
+    accepted: str | None = None
+    """Column with the version that the customer accepted. Left out, it is the one in force on the day of sign-up."""
+    notified: str | None = None
+    """Column with a later version of which the customer was notified."""
+    notified_on: str | None = None
+    """Column with the date of that notice (ISO 8601)."""
+    opted_out: str | None = None
+    """Column that tells who opted out: anything but nothing, 0, false, no, n or f does; a date for example."""
+
+    @model_validator(mode="after")
+    def _a_notice_has_its_day(self) -> PolicyColumns:
+        if (self.notified is None) != (self.notified_on is None):
+            raise ValueError("notified and notified_on must be declared together")
+        return self
+
+
 class CustomerSource(Document):
     """Customer records: declared columns only."""
 
@@ -135,6 +156,11 @@ class CustomerSource(Document):
     rows that changed since an hour before the earlier reading began, and keeps the others. A row that was deleted from
     the source is not noticed by that: it stays until the period is read in full, as it is where this section of the
     site file, the source or the program changed, or earlier staging was removed."""
+    email: str | None = None
+    """Column with the e-mail address, if people's requests may name them by it. It is read into memory, becomes a
+    pseudonym beside the one of ``person``, and is not stored."""
+    policy: PolicyColumns = PolicyColumns()
+    """Which version of the privacy policy binds a customer."""
     dimensions: Annotated[dict[Name, CustomerColumn], Field(min_length=1)]
     """Declared columns, each with its generalisation."""
     orders: OrderSource | None = None
@@ -152,6 +178,12 @@ class CustomerSource(Document):
     def order_values(self) -> dict[str, OrderValueColumn]:
         """Dimensions that are made of the orders' amounts, by name."""
         return {name: column for name, column in self.dimensions.items() if isinstance(column, OrderValueColumn)}
+
+    @model_validator(mode="after")
+    def _name_of_the_versions_is_kept(self) -> CustomerSource:
+        if POLICY_VERSIONS in self.dimensions:
+            raise ValueError(f"'{POLICY_VERSIONS}' tells what binds a customer: give the dimension another name")
+        return self
 
     @model_validator(mode="after")
     def _names_of_orders_are_kept(self) -> CustomerSource:

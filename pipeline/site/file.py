@@ -15,6 +15,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.periods import Period, PeriodKind
 from pipeline.site.customers import CustomerSource
 from pipeline.site.dimensions import visitor_dimensions
+from pipeline.site.tables import DatabaseSource
 from pipeline.site.visitors import ErrorLogSource, LogSource, TimeZone, VisitorSource
 from pipeline.vocabulary import (
     EVENTS,
@@ -35,6 +36,24 @@ class BudgetCap(Document):
     """Probability with which the guarantee of the year's epsilon may fail."""
 
 
+class Retention(Document):
+    """How long things about people are kept."""
+
+    staging_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Days after the end of its period for which de-identified staging is kept. Then it is deleted, and the period's
+    key destroyed: nobody can tell any more whose a pseudonym was."""
+    access_days: Annotated[int, Field(ge=1, le=90)] = 14
+    """Days for which what was made for a person's access request is kept."""
+
+
+class RequestTable(Document):
+    """Where people's requests are found, beside the drop folder and the command line."""
+
+    source: DatabaseSource
+    """A table or view with a column ``id`` and those of ``docs/rights.md`` that it has. It is read only; each id is
+    taken once."""
+
+
 class SiteFile(Document):
     """A company's sources."""
 
@@ -52,6 +71,10 @@ class SiteFile(Document):
     """Visitor logs, if visitors are counted."""
     customers: CustomerSource | None = None
     """Customer records, if customers are counted."""
+    retention: Retention = Retention()
+    """When staging, and what was made for people's requests, is deleted."""
+    subject_requests: RequestTable | None = None
+    """A table with people's requests, if there is one."""
     budget: dict[Population, BudgetCap]
     """The year's cap for each population that is counted."""
 

@@ -15,9 +15,10 @@ import duckdb
 import pandas as pd
 
 from pipeline.deidentify.pseudonyms import PSEUDONYM_DIGITS
-from pipeline.deidentify.staging import CHECKS, EVENTS, MANIFEST, PERSONS, SourceCounts, Staging
+from pipeline.deidentify.staging import ALIASES, CHECKS, EVENTS, MANIFEST, PERSONS, SourceCounts, Staging
 from pipeline.errors import StagingError
-from pipeline.site import LARGEST_AMOUNT, SiteFile
+from pipeline.policy import held_policy
+from pipeline.site import LARGEST_AMOUNT, POLICY_VERSIONS, SiteFile
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
@@ -27,6 +28,8 @@ from pipeline.workspace import Workspace
 
 _PERSON: Final = "person"
 _STAGING: Final = "staging"  # subject of the verdicts
+_VERSIONS: Final = f"persons.{POLICY_VERSIONS}"
+_ALIAS_OF, _ALIAS = f"aliases.{_PERSON}", "aliases.alias"
 # Of a closed dimension, more distinct values than this are not read: most of them are not on its list then.
 _MOST_VALUES: Final = 10_000
 
@@ -46,21 +49,25 @@ def check_staging(workspace: Workspace, site: SiteFile, staging: Staging) -> Ver
 
     Raises:
         StagingError: A file cannot be read.
-        ConfigurationError: The site has no such population.
+        ConfigurationError: The site has no such population, or its policy breaks a rule.
     """
     dimensions = site.dimensions(staging.population)
-    files = _files(staging, dimensions)
+    files, has_aliases = _files(staging, dimensions), _has_aliases(site, staging)
     # columns of events that hold a number
     amounts = [f"{staging.events.stem}.{name}" for name in site.quantities(staging.population) if name != COUNTED]
     with _engine() as engine:
-        columns = _columns(engine, files, amounts)
+        columns = _columns(engine, [*files, *[staging.aliases] * has_aliases], amounts)
         values = _values(engine, files, columns["column"])
         facts = _facts(engine, staging, files, amounts, columns["column"])
+        if staging.population is Population.CUSTOMERS:
+            facts |= _customer_facts(engine, workspace, staging, columns["column"], has_aliases=has_aliases)
     texts = [f"{path.stem}.{name}" for path, held in files.items() for name in (_PERSON, *held)]
+    texts += [_VERSIONS] if staging.population is Population.CUSTOMERS else []
+    texts += [_ALIAS_OF, _ALIAS] if has_aliases else []
     subjects = [
         Subject("columns", "columns", _STAGING, columns, {"columns": texts + amounts}),
         Subject("values", "values", _STAGING, values, _lists(dimensions)),
-        Subject("facts", "facts", _STAGING, facts, {}),
+        Subject("facts", "facts", _STAGING, pd.DataFrame([facts]), {}),
     ]
     run_name = f"{staging.population}.{staging.period}"
     return run(workspace, load_suite(f"staging_{staging.population}"), str(staging.population), run_name, subjects)
@@ -73,6 +80,12 @@ def _files(staging: Staging, dimensions: _Dimensions) -> Mapping[Path, _Dimensio
     orders = {name: one for name, one in dimensions.items() if not one.per_person}
     people = {name: one for name, one in dimensions.items() if one.per_person}
     return {staging.persons: people} | ({staging.events: orders} if orders else {})
+
+
+def _has_aliases(site: SiteFile, staging: Staging) -> bool:
+    """Whether the period's staging has a second name of people: the e-mail address is declared."""
+    customers = site.customers if staging.population is Population.CUSTOMERS else None
+    return customers is not None and customers.email is not None
 
 
 def _lists(dimensions: _Dimensions) -> Parameters:
@@ -139,8 +152,7 @@ def _facts(
     files: Iterable[Path],
     amounts: Iterable[str],
     present: Iterable[str],
-) -> pd.DataFrame:
-    # one row; every column true or false
+) -> dict[str, bool]:
     there = set(present)
     sources = staging.manifest.sources
     used = {path: sources[name].used for path in files if (name := _SOURCES[staging.population, path.name]) in sources}
@@ -149,19 +161,46 @@ def _facts(
         "somebody_is_there": _ask(engine, "count(*) > 0", next(iter(files))),
         "people_are_pseudonyms": named and all(_ask(engine, _ALL_PSEUDONYMS, path) for path in files),
         "nothing_else_is_kept": {path.name for path in staging.folder.iterdir()}
-        <= {path.name for path in files} | _KEPT,
+        <= {path.name for path in files} | _KEPT | ({ALIASES} if _ALIAS in there else set()),
         "lines_are_accounted_for": all(map(_adds_up, sources.values())),
         "rows_are_the_lines_used": set(used) == set(files)
         and all(_ask(engine, f"count(*) = {lines}", path) for path, lines in used.items()),
     }
-    if staging.population is Population.CUSTOMERS:
-        facts["people_stand_once"] = named and _ask(engine, "count(*) = count(DISTINCT person)", staging.persons)
     largest = LARGEST_AMOUNT if staging.population is Population.CUSTOMERS else 1
     facts["amounts_are_as_declared"] = all(
         name in there and _ask(engine, _all_in_bounds(name.rpartition(".")[2], largest), staging.events)
         for name in amounts
     )
-    return pd.DataFrame([facts])
+    return facts
+
+
+def _customer_facts(
+    engine: duckdb.DuckDBPyConnection,
+    workspace: Workspace,
+    staging: Staging,
+    present: Iterable[str],
+    *,
+    has_aliases: bool,
+) -> dict[str, bool]:
+    there = set(present)
+    once = f"{staging.persons.stem}.{_PERSON}" in there and _stand_once(engine, staging.persons)
+    facts = {
+        "people_stand_once": once,
+        "versions_are_of_the_policy": False,
+        "aliases_are_of_customers": not has_aliases,
+    }
+    if _VERSIONS in there:
+        policy = held_policy(workspace.policy_file)
+        known = set(policy.names if policy else ())
+        query = f"SELECT DISTINCT coalesce({POLICY_VERSIONS}::VARCHAR, ' ') FROM read_parquet(?) LIMIT {_MOST_VALUES}"
+        told = [value for (value,) in engine.execute(query, [str(staging.persons)]).fetchall()]
+        facts["versions_are_of_the_policy"] = all(not value or known.issuperset(value.split(" ")) for value in told)
+    if once and {_ALIAS, _ALIAS_OF} <= there:
+        strangers = "SELECT count(*) FROM read_parquet(?) ANTI JOIN read_parquet(?) USING (person)"
+        ((others,),) = engine.execute(strangers, [str(staging.aliases), str(staging.persons)]).fetchall()
+        are_pseudonyms = _ask(engine, _ALL_PSEUDONYMS.replace(_PERSON, "alias"), staging.aliases)
+        facts["aliases_are_of_customers"] = not others and are_pseudonyms and _stand_once(engine, staging.aliases)
+    return facts
 
 
 # What each file was made of, by its name in the manifest.
@@ -185,6 +224,10 @@ def _all_in_bounds(column: str, largest: int) -> str:
 def _adds_up(source: SourceCounts) -> bool:
     parts = (source.used, *source.left_out.values(), *source.rejected.values())
     return source.read == sum(parts) and min(parts) >= 0
+
+
+def _stand_once(engine: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    return _ask(engine, "count(*) = count(DISTINCT person)", path)
 
 
 def _ask(engine: duckdb.DuckDBPyConnection, question: str, path: Path) -> bool:

@@ -15,7 +15,16 @@ import pytest
 import yaml
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-FILES = ("exports.py", "ingest_customers.py", "ingest_visitors.py")
+FILES = (
+    "exports.py",
+    "ingest_customers.py",
+    "ingest_visitors.py",
+    "periodic_review.py",
+    "retention.py",
+    "subject_requests.py",
+)
+INGEST = {"ingest_visitors", "ingest_customers"}
+BY_THE_CLOCK = {"subject_requests", "retention", "periodic_review"}
 EXPORT_TASKS = ["draw", "validate", "await_review", "publish"]
 
 # Reads a folder of DAG files as Airflow does, and tells what it found as JSON.
@@ -36,13 +45,18 @@ def described(dag):
             "poke_interval": getattr(task, "poke_interval", None),
             "timeout": getattr(task, "timeout", None),
             "outlets": [outlet.name for outlet in task.outlets],
-            "arguments": list(task.op_args),
+            "arguments": list(getattr(task, "op_args", ())),
+            "trigger_rule": task.trigger_rule,
+            "execution_timeout": task.execution_timeout.total_seconds() if task.execution_timeout else None,
         }
         for task in dag.tasks
     }
     timetable = DagSerialization.to_dict(dag)["dag"]["timetable"]
     return {"tasks": tasks, "timetable": timetable, "catchup": dag.catchup, "tags": sorted(dag.tags),
-            "max_active_runs": dag.max_active_runs, "documentation": dag.doc_md or ""}
+            "max_active_runs": dag.max_active_runs, "documentation": dag.doc_md or "",
+            "params": list(dag.params),
+            "deadlines": [[alert.reference.reference_name, alert.interval.total_seconds(), alert.callback.path,
+                           alert.callback.kwargs] for alert in dag.deadline or ()]}
 
 bag = DagBag(dag_folder=sys.argv[1])
 found = {"dags": {name: described(dag) for name, dag in bag.dags.items()},
@@ -82,8 +96,7 @@ def specification_names() -> set[str]:
 
 def test_there_is_a_dag_for_each_population_and_each_specification(read: dict[str, Any]) -> None:
     assert specification_names() >= {"weekly_audience", "weekly_movements", "monthly_customers"}
-    expected = {"ingest_visitors", "ingest_customers"} | {f"export_{name}" for name in specification_names()}
-    assert set(read["dags"]) == expected
+    assert set(read["dags"]) == INGEST | BY_THE_CLOCK | {f"export_{name}" for name in specification_names()}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +153,57 @@ def test_every_task_has_an_owner_retries_soon_and_is_told_references_only(read: 
             assert task["owner"] not in ("", "airflow")
             assert task["retries"] == 2
             assert 0 < task["retry_delay"] <= 60
-            assert all(argument in names or "dag_run.partition_key" in argument for argument in task["arguments"])
+            assert all(argument in names or argument.startswith("{{ (dag_run.") for argument in task["arguments"])
+        assert dag["params"] == []  # nothing is asked of who starts a run
+
+
+def test_requests_are_collected_applied_and_watched_every_hour(read: dict[str, Any]) -> None:
+    dag = read["dags"]["subject_requests"]
+    assert dag["timetable"]["__var"]["expression"] == "0 * * * *"
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert {name: task["downstream"] for name, task in dag["tasks"].items()} == {
+        "collect": ["apply", "done"],
+        "apply": ["done", "watch"],
+        "watch": ["done"],
+        "done": [],
+    }
+
+
+def test_what_is_open_is_applied_and_watched_whatever_failed_before_and_the_run_fails_with_any(
+    read: dict[str, Any],
+) -> None:
+    tasks = read["dags"]["subject_requests"]["tasks"]
+    rules = {name: task["trigger_rule"] for name, task in tasks.items()}
+    assert rules == {"collect": "all_success", "apply": "all_done", "watch": "all_done", "done": "all_success"}
+    assert [name for name, task in tasks.items() if not task["downstream"]] == ["done"]  # what a run's state is
+
+
+def test_a_run_that_hangs_is_told_of_an_hour_before_each_deadline_and_tries_end_before_the_first(
+    read: dict[str, Any],
+) -> None:
+    dag = read["dags"]["subject_requests"]
+    callback = "pipeline.local.tasks.deadline_missed"
+    assert dag["deadlines"] == [
+        ["DagRunQueuedAtDeadline", 23 * 3600, callback, {"hours": 23}],
+        ["DagRunQueuedAtDeadline", 47 * 3600, callback, {"hours": 47}],
+    ]
+    apply = dag["tasks"]["apply"]
+    assert apply["execution_timeout"] * (1 + apply["retries"]) < 23 * 3600
+
+
+@pytest.mark.parametrize(
+    ("dag", "cron", "tasks"),
+    [("retention", "30 3 * * *", ["purge", "sweep"]), ("periodic_review", "0 5 1 * *", ["review"])],
+)
+def test_retention_runs_daily_and_the_review_monthly_and_no_task_waits_for_another(
+    read: dict[str, Any], dag: str, cron: str, tasks: list[str]
+) -> None:
+    found = read["dags"][dag]
+    assert found["timetable"]["__type"].endswith("CronTriggerTimetable")
+    assert found["timetable"]["__var"]["expression"] == cron
+    assert (found["catchup"], found["max_active_runs"]) == (False, 1)
+    assert sorted(found["tasks"]) == tasks
+    assert not any(task["downstream"] for task in found["tasks"].values())
 
 
 def test_every_dag_explains_itself_and_has_tags(read: dict[str, Any]) -> None:
@@ -160,14 +223,15 @@ def test_period_and_time_zone_are_those_of_the_site(tmp_path: Path) -> None:
     dags = read_dags(tmp_path, DEMOGRAPHICS_HOME=str(tmp_path))["dags"]
     visitors, customers = (dags[f"ingest_{name}"]["timetable"]["__var"] for name in ("visitors", "customers"))
     assert (visitors["expression"], visitors["key_format"]) == ("0 0 * * *", "%Y-%m-%d")
-    assert visitors["timezone"] == customers["timezone"] == "Pacific/Auckland"
+    by_the_clock = [dags[name]["timetable"]["__var"] for name in ("retention", "periodic_review")]
+    assert {one["timezone"] for one in (visitors, customers, *by_the_clock)} == {"Pacific/Auckland"}
     assert customers["expression"] == "0 0 1 * *"  # the site has none, so the usual period stands
 
 
 def test_an_invalid_site_file_is_an_import_error_with_its_rule(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("site: Test site\nbudget: {}\n")
     errors = read_dags(tmp_path, DEMOGRAPHICS_HOME=str(tmp_path))["errors"]
-    assert set(errors) == {"ingest_visitors.py", "ingest_customers.py"}
+    assert set(errors) == {"ingest_visitors.py", "ingest_customers.py", "periodic_review.py", "retention.py"}
     assert "at least one of visitors and customers must be declared" in errors["ingest_visitors.py"]
 
 
@@ -190,7 +254,7 @@ def test_a_specification_in_another_folder_makes_its_dag(tmp_path: Path) -> None
     document = yaml.safe_load((DAGS / "releases" / "weekly_audience.yaml").read_text())
     (releases / "other.yaml").write_text(yaml.safe_dump(document | {"release": "other"}))
     found = read_dags(tmp_path, DEMOGRAPHICS_RELEASES=str(releases), DEMOGRAPHICS_REVIEW_POLL="5")
-    assert set(found["dags"]) == {"ingest_visitors", "ingest_customers", "export_other"}
+    assert set(found["dags"]) == INGEST | BY_THE_CLOCK | {"export_other"}
     assert found["dags"]["export_other"]["tasks"]["await_review"]["poke_interval"] == 5
 
 

@@ -16,9 +16,9 @@ SECRET = "jane.doe@example.org"
 # Calls stages that stop in different ways, and tells what a task would log.
 PROGRAM = """
 import json, sys, traceback
-from pipeline import flow
+from pipeline import flow, flow_rights
 from pipeline.errors import BudgetError
-from pipeline.local.tasks import call
+from pipeline.local.tasks import call, deadline_missed
 
 def over_budget(release, period):
     raise BudgetError("the budget must hold", value="epsilon=2", remedy="Wait.")
@@ -30,7 +30,12 @@ def quoting_a_line(release, period):
         raise OSError(sys.argv[1]) from failure
 
 flow.draw, flow.validate, flow.publish = over_budget, quoting_a_line, lambda release, period: f"{release}/{period}/r1"
-outcomes = {"publish": call("publish", "weekly", "2026-W41")}
+flow_rights.watch_requests = lambda: "reports/requests/report.html"
+told = []
+flow_rights.alert_deadline = lambda *references: told.append(references) or ""
+outcomes = {"publish": call("publish", "weekly", "2026-W41"), "watch": call("watch_requests"), "alerts": told}
+for state in ("queued", "running", "failed", "success"):
+    deadline_missed(23, {"dag_run": {"dag_run_id": f"run that is {state}", "state": state}})
 for stage in ("draw", "validate"):
     try:
         call(stage, "weekly", "2026-W41")
@@ -71,3 +76,11 @@ def test_anything_else_may_be_tried_again_and_tells_where_and_never_what(outcome
     assert "quoting_a_line" in message
     assert SECRET not in message
     assert SECRET not in trace
+
+
+def test_stages_of_rights_are_called_the_same_way(outcomes: dict[str, Any]) -> None:
+    assert outcomes["watch"] == "reports/requests/report.html"
+
+
+def test_a_deadline_is_told_of_only_for_a_run_that_has_not_ended(outcomes: dict[str, Any]) -> None:
+    assert outcomes["alerts"] == [["23", "run that is queued", "queued"], ["23", "run that is running", "running"]]

@@ -150,8 +150,9 @@ def _plant_logs(folder: Path) -> None:
 def _plant_customers(sources: Path) -> None:
     with sqlite3.connect(sources / "customers.db") as connection:
         connection.execute(
-            "INSERT INTO customers VALUES (?, ?, ?, 'Germany', 'business', 5, ?, '2024-05-05', 1)",
-            [CUSTOMER, NAME, EMAIL, PHONE],
+            "INSERT INTO customers VALUES "
+            "(?, ?, ?, 'Germany', 'business', 5, ?, '2024-05-05', 1, '2024-05', ?, ?, NULL)",
+            [CUSTOMER, NAME, EMAIL, PHONE, TOKEN, NAME],
         )
     with (sources / "orders.csv").open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)

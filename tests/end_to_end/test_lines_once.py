@@ -159,7 +159,7 @@ def test_a_file_that_is_gone_since_stops_and_earlier_staging_stays(tmp_path: Pat
     with pytest.raises(SourceError, match=r"must still be there, got 1 of .* with 100 lines"):
         ingest(tmp_path)
     assert {path.name: path.read_bytes() for path in staging.folder.iterdir()} == before
-    assert [path.name for path in staging.folder.parent.iterdir()] == [str(DAY)]
+    assert {path.name for path in staging.folder.parent.iterdir()} == {str(DAY), f".{DAY}.lock"}
     write(tmp_path / "found again.log", lines_of(100, 200))
     assert counts(ingest(tmp_path))[0] == 200 + {"gone": 0, "emptied": 0, "shortened": 0, "changed": 100}[what]
 

@@ -135,7 +135,8 @@ def test_people_are_counted_near_the_truth_of_the_sample(first: Ran) -> None:
     people = {release.key.release: release.people for release in first.summary.releases}
     customers = people["monthly_customers"]
     assert customers is not None
-    assert abs(customers.value - 3_000) < 300
+    # Of three thousand, some opted out, and some are bound by no version of the policy that has advertisers.
+    assert abs(customers.value - 2_700) < 300
     assert customers.low <= customers.value <= customers.high
 
 

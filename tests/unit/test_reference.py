@@ -14,22 +14,32 @@ from pydantic import BaseModel
 from pipeline import cli
 from pipeline.documents import Document
 from pipeline.errors import ConfigurationError
+from pipeline.policy import Policy, load_policy, require_covered
 from pipeline.reference import check_reference, reference_files, write_reference
-from pipeline.reference.example import RELEASE_TEXT, SEEN_BY_CHECK, SEEN_BY_EDITORS, SITE_TEXT, Break
+from pipeline.reference.example import (
+    POLICY_TEXT,
+    RELEASE_TEXT,
+    SEEN_BY_CHECK,
+    SEEN_BY_EDITORS,
+    SITE_TEXT,
+    TODAY,
+    Break,
+)
 from pipeline.reference.page import EVERYTHING, MEANINGS, specification_page
-from pipeline.reference.schemas import release_schema, site_schema
-from pipeline.sample.site_file import SITE_FILE
+from pipeline.reference.schemas import policy_schema, release_schema, site_schema
+from pipeline.sample.site_file import POLICY_FILE, SITE_FILE
 from pipeline.site import CustomerColumn, SiteFile, load_site
 from pipeline.site.dimensions import visitor_dimensions
 from pipeline.spec import ReleaseSpecification, bind, load_specification
 from pipeline.vocabulary import Audience
-from tests.builders import site_document, specification_document
+from tests.builders import WEEK, site_document, specification_document
 
 DOCS = cli.PROJECT / "docs"
-FILES = ["schema/release.schema.json", "schema/site.schema.json", "specification.md"]
+FILES = ["schema/policy.schema.json", "schema/release.schema.json", "schema/site.schema.json", "specification.md"]
 RELEASES = sorted((cli.PROJECT / "dags" / "releases").glob("*.yaml"))
 RELEASE = jsonschema.Draft202012Validator(release_schema())
 SITE = jsonschema.Draft202012Validator(site_schema())
+VALIDATORS = {"release": RELEASE, "site": SITE, "policy": jsonschema.Draft202012Validator(policy_schema())}
 
 
 def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -47,7 +57,7 @@ def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def documents() -> list[type[BaseModel]]:
-    return [*dict.fromkeys((*models(ReleaseSpecification), *models(SiteFile)))]
+    return [*dict.fromkeys((*models(ReleaseSpecification), *models(SiteFile), *models(Policy)))]
 
 
 def objects(node: Any) -> Iterator[dict[str, Any]]:
@@ -63,7 +73,8 @@ def objects(node: Any) -> Iterator[dict[str, Any]]:
 
 
 def accepts(validator: Any, document: object) -> bool:
-    return bool(validator.is_valid(document))
+    # Editors read a date as text.
+    return bool(validator.is_valid(json.loads(json.dumps(document, default=str))))
 
 
 def test_the_files_are_the_page_and_a_schema_for_each_kind_of_document() -> None:
@@ -81,7 +92,9 @@ def test_every_key_and_model_is_described(model: type[Document]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 
 
-@pytest.mark.parametrize("schema", [release_schema(), site_schema()], ids=["release", "site"])
+@pytest.mark.parametrize(
+    "schema", [release_schema(), site_schema(), policy_schema()], ids=["release", "site", "policy"]
+)
 class TestEachSchema:
     def test_it_is_valid(self, schema: dict[str, Any]) -> None:
         assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -108,8 +121,9 @@ def test_the_specifications_that_are_there_are_accepted_and_name_their_schema(pa
     assert (path.parent / schema[1]).resolve() == DOCS / "schema" / "release.schema.json"
 
 
-def test_the_site_file_of_the_sample_is_accepted() -> None:
+def test_the_site_file_and_the_policy_of_the_sample_are_accepted() -> None:
     SITE.validate(yaml.safe_load(SITE_FILE))
+    assert accepts(VALIDATORS["policy"], yaml.safe_load(POLICY_FILE))
 
 
 def test_the_documents_of_other_tests_are_accepted() -> None:
@@ -119,13 +133,13 @@ def test_the_documents_of_other_tests_are_accepted() -> None:
 
 @pytest.mark.parametrize("broken", SEEN_BY_EDITORS, ids=lambda broken: broken.rule)
 def test_what_breaks_a_rule_of_the_schema_is_refused_by_it_and_by_the_program(broken: Break) -> None:
-    assert not accepts(SITE if broken.of_site else RELEASE, broken.document())
+    assert not accepts(VALIDATORS[broken.of], broken.document())
     assert broken.message()
 
 
 @pytest.mark.parametrize("broken", SEEN_BY_CHECK, ids=lambda broken: broken.rule)
 def test_what_no_schema_can_see_is_refused_by_the_program(broken: Break) -> None:
-    assert accepts(SITE if broken.of_site else RELEASE, broken.document())
+    assert accepts(VALIDATORS[broken.of], broken.document())
     assert broken.message()
 
 
@@ -160,11 +174,12 @@ def test_the_example_on_the_page_loads_and_binds(tmp_path: Path) -> None:
     listings = dict(
         re.findall(r"`(\w+\.yaml)`:\n\n```yaml\n(.*?)```", (DOCS / "specification.md").read_text(), re.DOTALL)
     )
-    assert list(listings.values()) == [SITE_TEXT, RELEASE_TEXT]
+    assert list(listings.values()) == [SITE_TEXT, POLICY_TEXT, RELEASE_TEXT]
     for name, text in listings.items():
         (tmp_path / name).write_text(text, "utf-8")
     bound = bind(load_specification(tmp_path / "weekly_countries.yaml"), load_site(tmp_path / "site.yaml"))
     assert [table.max_groups for table in bound.tables] == [1, 1, 2]
+    assert require_covered(load_policy(tmp_path / "policy.yaml"), bound.specification, WEEK, TODAY).version == "2026-03"
 
 
 def test_the_example_has_every_kind_of_customer_column() -> None:

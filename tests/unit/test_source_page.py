@@ -14,7 +14,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from pipeline.deidentify import errors, key_store, requests
+from pipeline.deidentify import accounting, batches, errors, key_store, requests
 from pipeline.documents import Document
 from pipeline.site import (
     AmountColumn,
@@ -99,6 +99,8 @@ def test_every_reason_is_in_the_row_of_its_source() -> None:
             assert f"`{reason}`" in rows[source].split("|")[3], reason
     for reason in requests.LEFT_OUT:
         assert f"`{reason}`" in rows["Visitor logs"].split("|")[2], reason
+    for reason in (batches.OPTED_OUT, accounting.AT_REQUEST):
+        assert f"`{reason}`" in rows["Customers"].split("|")[2], reason
     for reason in (requests.OUTSIDE, errors.NO_CLIENT, errors.NO_REQUEST_BESIDE):
         assert f"`{reason}`" in rows["Error logs"].split("|")[2], reason
 

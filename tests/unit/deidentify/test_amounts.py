@@ -148,7 +148,7 @@ def test_too_many_unusable_amounts_stop_without_telling_one(tmp_path: Path) -> N
         stage(tmp_path, ["49.00", "31415.926", "27182,81"], site_of(EUROS, share=0.1))
     told = "".join(map(str, (caught.value, caught.value.__cause__, caught.value.__context__)))
     assert not any(part in told for part in ("31415", "27182", "49.00"))
-    assert not (tmp_path / "staging").exists()
+    assert not Workspace(tmp_path).staging(Population.CUSTOMERS, OCTOBER).exists()
 
 
 @pytest.mark.parametrize("kind", ["REAL", "NUMERIC", "TEXT", "INTEGER"])
@@ -172,7 +172,7 @@ def test_card_numbers_in_the_column_of_amounts_are_refused(tmp_path: Path) -> No
     cards = ["4111111111111111", "5555555555554444", "378282246310005", "6011111111111117", "3530111333300000"]
     with pytest.raises(PaymentDataError, match="'total'"):
         stage(tmp_path, cards, site_of(EUROS))
-    assert not (tmp_path / "staging").exists()
+    assert not Workspace(tmp_path).staging(Population.CUSTOMERS, OCTOBER).exists()
 
 
 def test_amounts_as_a_computer_writes_them_are_not_mistaken_for_cards(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_where_a_run_fails_earlier_staging_stays_as_it_was(tmp_path: Path, spoil
     with pytest.raises(DemographicsError):
         stage_visitors(Workspace(tmp_path), site_of(max_rejected_share=0.1), DAY)
     assert before.events.read_bytes() == content
-    assert [path.name for path in before.folder.parent.iterdir()] == [before.folder.name]
+    assert {path.name for path in before.folder.parent.iterdir()} == {before.folder.name, f".{DAY}.lock"}
 
 
 def test_a_period_of_another_length_is_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_missing_logs_leave_no_key_behind(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "staging").write_text("in the way")
-    with pytest.raises(StagingError, match="staging and keys must be writable"):
+    with pytest.raises(StagingError, match="the lock of a period must be writable"):
         stage(tmp_path, line())
 
 

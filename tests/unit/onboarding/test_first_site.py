@@ -10,10 +10,12 @@ from pipeline.deidentify.customers import stage_customers
 from pipeline.errors import ConfigurationError, PaymentDataError, SourceError
 from pipeline.onboarding.first_site import OnboardingReport, describe, write_first_site
 from pipeline.periods import Period, PeriodKind
+from pipeline.policy import NO_VERSION, load_policy, require_covered
 from pipeline.site import BandColumn, CategoryColumn, CsvSource, CustomerSource, SiteFile, YearColumn, load_site
-from pipeline.spec import ReleaseSpecification, load_specification
+from pipeline.spec import ReleaseSpecification, load_specification, load_specifications
 from pipeline.vocabulary import Audience, Population
 from pipeline.workspace import Workspace
+from tests.builders import write_policy
 
 PLANS = ("free", "team", "business")
 PEOPLE = 300
@@ -110,7 +112,7 @@ def test_no_raw_value_of_a_person_is_written_or_told(tmp_path: Path, home: Path)
     assert not any(
         raw in told for raw in ("Lovelace", "@", "151", "c000", "Berlin", "colour of", "rare.", "~ada", "198.")
     )
-    assert sorted(path.name for path in home.iterdir()) == ["releases", "site.yaml"]
+    assert sorted(path.name for path in home.iterdir()) == ["policy.yaml", "releases", "site.yaml"]
 
 
 def test_values_of_fewer_than_fifty_people_are_not_named(tmp_path: Path, home: Path) -> None:
@@ -337,3 +339,26 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     customers = customers_csv(tmp_path)
     with pytest.raises(ConfigurationError, match="must be writable"):
         write_first_site(Path(customers) / "home", [], customers)
+
+
+def test_the_first_policy_covers_the_first_releases_from_their_first_day(tmp_path: Path, home: Path) -> None:
+    report = write_first_site(home, busy_logs(tmp_path), customers_csv(tmp_path))
+    assert report.policy_file == home / "policy.yaml"
+    policy = load_policy(home / "policy.yaml")
+    for specification in load_specifications(home / "releases"):
+        for period in report.periods[specification.population]:
+            require_covered(policy, specification, period, dt.date(2030, 1, 1))
+        assert NO_VERSION in policy.covering(specification)
+    assert "without having seen" in (home / "policy.yaml").read_text()
+    assert f"Written: {home / 'policy.yaml'}" in describe(report)
+
+
+def test_a_policy_that_is_there_stands(tmp_path: Path, home: Path) -> None:
+    home.mkdir()
+    write_policy(home)
+    before = (home / "policy.yaml").read_bytes()
+    for overwrite in (False, True):
+        report = write_first_site(home, busy_logs(tmp_path), None, overwrite=overwrite)
+        assert report.policy_file is None
+        assert "policy.yaml" not in describe(report)
+        assert (home / "policy.yaml").read_bytes() == before

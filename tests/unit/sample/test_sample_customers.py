@@ -46,6 +46,7 @@ def test_there_are_as_many_customers_as_were_asked_for(customers: list[dict[str,
 def test_customers_hold_what_a_shop_knows_of_them(customers: list[dict[str, Any]]) -> None:
     assert list(customers[0]) == [
         "customer_id", "name", "email", "country", "customer_kind", "seats", "phone", "signed_up", "newsletter",
+        "policy_version", "notified_version", "notified_on", "opted_out",
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.sample import SampleSummary, write_sample
-from pipeline.sample.site_file import SITE_FILE
+from pipeline.sample.site_file import POLICY_FILE, SITE_FILE
 from pipeline.site import load_site
 from pipeline.vocabulary import Population
 
@@ -56,7 +57,7 @@ def test_the_same_seed_gives_the_same_bytes(home: Path, tmp_path: Path) -> None:
 def test_another_seed_gives_other_visitors_and_customers(home: Path, tmp_path: Path) -> None:
     write_sample(tmp_path, seed=7, lines=5_000, visitors=400, customers=600)
     ours, theirs = _digests(home), _digests(tmp_path)
-    assert {name for name in ours if ours[name] == theirs[name]} == {"site.yaml"}
+    assert {name for name in ours if ours[name] == theirs[name]} == {"policy.yaml", "site.yaml"}
 
 
 def test_a_sample_is_replaced_by_another(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_sample_is_replaced_by_another(tmp_path: Path) -> None:
     assert _digests(tmp_path) != before
     write_sample(tmp_path, **SMALL, seed=1)
     assert _digests(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"site.yaml", "sources"}
+    assert {path.name for path in tmp_path.iterdir()} == {"policy.yaml", "site.yaml", "sources"}
 
 
 def test_progress_ends_with_all_lines(tmp_path: Path) -> None:
@@ -85,21 +86,35 @@ def test_somebodys_sources_are_left_alone(tmp_path: Path) -> None:
     assert _digests(tmp_path).keys() == {"sources/real.log"}
 
 
-def test_a_site_file_that_was_changed_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["site.yaml", "policy.yaml"])
+def test_a_file_that_was_changed_is_left_alone(tmp_path: Path, name: str) -> None:
     write_sample(tmp_path, **SMALL)
-    site_file = tmp_path / "site.yaml"
-    site_file.write_text(site_file.read_text() + "# mine\n")
-    with pytest.raises(ConfigurationError, match=r"site\.yaml"):
+    changed = tmp_path / name
+    changed.write_text(changed.read_text() + "# mine\n")
+    with pytest.raises(ConfigurationError, match=re.escape(name)):
         write_sample(tmp_path, **SMALL, seed=2)
-    assert site_file.read_text().endswith("# mine\n")
+    assert changed.read_text().endswith("# mine\n")
 
 
-def test_a_site_file_of_an_earlier_version_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_an_earlier_version_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as earlier:
         earlier.setattr("pipeline.sample.site.SITE_FILE", SITE_FILE + "# earlier\n")
+        earlier.setattr("pipeline.sample.site.POLICY_FILE", POLICY_FILE + "# earlier\n")
         write_sample(tmp_path, **SMALL)
     write_sample(tmp_path, **SMALL)
     assert (tmp_path / "site.yaml").read_text() == SITE_FILE
+    assert (tmp_path / "policy.yaml").read_text() == POLICY_FILE
+
+
+def test_a_sample_from_before_there_was_a_policy_is_replaced(tmp_path: Path) -> None:
+    write_sample(tmp_path, **SMALL)
+    (tmp_path / "policy.yaml").unlink()
+    record = tmp_path / "sources" / "sample.json"
+    record.write_text(
+        json.dumps({key: v for key, v in json.loads(record.read_text()).items() if key != "policy_sha256"})
+    )
+    write_sample(tmp_path, **SMALL)
+    assert (tmp_path / "policy.yaml").read_text() == POLICY_FILE
 
 
 def test_a_run_that_fails_leaves_the_sample_that_was_there(tmp_path: Path) -> None:
@@ -120,7 +135,7 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_text("half a file")
     write_sample(tmp_path, **SMALL)
-    assert {path.name for path in tmp_path.iterdir()} == {"site.yaml", "sources"}
+    assert {path.name for path in tmp_path.iterdir()} == {"policy.yaml", "site.yaml", "sources"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_clear_error() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,103 +11,29 @@ import duckdb
 import pandas as pd
 import pytest
 
-from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.deidentify.staging import Staging
 from pipeline.errors import StagingError
-from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.validation.staging import check_staging
 from pipeline.validation.suites import load_suite
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
-from tests.builders import WEEK, pseudonym, site_document, write_visitors
-
-PEOPLE = 12
-CUSTOMER_SITE: dict[str, Any] = {
-    "site": "Test shop",
-    "customers": {
-        "source": {"kind": "csv", "path": "customers.csv"},
-        "person": "id",
-        "dimensions": {
-            "country": {"kind": "country", "column": "land"},
-            "plan": {"kind": "category", "column": "plan", "title": "Plan", "values": ["basic", "team"]},
-        },
-        "orders": {
-            "source": {"kind": "csv", "path": "orders.csv"},
-            "person": "customer",
-            "placed": "date",
-            "product": "item",
-            "products": ["editor", "compiler"],
-            "amount": {"column": "total", "currency": "EUR"},
-        },
-    },
-    "budget": {"customers": {"epsilon": 10, "delta": 1e-6}},
-}
-FORM, SIGNS = "expect_column_values_to_match_regex", "expect_column_values_to_not_match_regex"
-LENGTH, PERSONAL = "expect_column_value_lengths_to_be_between", "expect_column_values_to_hold_no_personal_data"
-PLANTED = {
-    "an e-mail address": "jane.planted@example.org",
-    "an IPv4 address": "203.0.113.77",
-    "an IPv6 address": "2001:db8:85a3::8a2e:370:7334",
-    "a card number": "4111111111111111",
-    "a phone number": "+49 30 5550123",
-    "a user agent": "Mozilla/5.0 (Planted; rv:1.0)",
-    "a token": "9f86d081884c7d659a2feaa0c55ad015",
-    "a query string": "?customer=planted",
-}
-
-
-def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
-    events = pd.DataFrame({"person": [pseudonym(number) for number in range(PEOPLE)]}).assign(**columns)
-    staging = write_visitors(folder / "home" / "staging", events)
-    counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 2}, rejected={"not a request": 1})
-    manifest = staging.manifest.model_copy(update={"sources": {"visitor logs": counts}})
-    return Staging(staging.population, staging.period, staging.folder, manifest)
-
-
-def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: Any) -> Staging:
-    persons = pd.DataFrame({"person": [pseudonym(n) for n in range(PEOPLE)], "country": "DE", "plan": "basic"})
-    # A refund, and the largest amount there may be.
-    revenue = [-1_999, 10**12]
-    events = pd.DataFrame(
-        {"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"], "revenue": revenue}
-    )
-    home = folder / "home" / "staging"
-    home.mkdir(parents=True)
-    duckdb.from_df(persons.assign(**(people or {}))).write_parquet(str(home / "persons.parquet"))
-    duckdb.from_df(events.assign(**orders)).write_parquet(str(home / "events.parquet"))
-    counts = {"customers": PEOPLE, "orders": 2}
-    sources = {name: SourceCounts(read=used, used=used, left_out={}, rejected={}) for name, used in counts.items()}
-    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources=sources)
-    return Staging(Population.CUSTOMERS, Period.parse("2026-10"), home, manifest)
-
-
-def rewrite(staging: Staging, query: str) -> None:
-    """Replace the events by what a query gives."""
-    draft = staging.folder / "draft"
-    duckdb.execute(f"COPY ({query}) TO '{draft}' (FORMAT parquet)")
-    draft.replace(staging.events)
-
-
-def checked(staging: Staging, **options: Any) -> Verdicts:
-    document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
-    if options:
-        document["visitors"] |= options
-    return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
-
-
-def failed(verdicts: Verdicts) -> set[str]:
-    """Types of the checks that failed; for facts, their names."""
-    found = set()
-    for suite in {verdict.suite for verdict in verdicts.checks}:
-        for part in load_suite(suite).parts.values():
-            for check in part.checks:
-                column = check.kwargs["column"]
-                name = column if isinstance(column, str) and check.type.endswith("be_in_set") else check.type
-                pattern = re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(check.description)))
-                if any(pattern.fullmatch(verdict.check) and not verdict.success for verdict in verdicts.checks):
-                    found.add(name)
-    return found
+from tests.builders import WEEK, pseudonym
+from tests.unit.validation.made_staging import (
+    CUSTOMER_SITE,
+    FORM,
+    LENGTH,
+    PEOPLE,
+    PERSONAL,
+    PLANTED,
+    SIGNS,
+    checked,
+    customers,
+    failed,
+    rewrite,
+    visitors,
+)
 
 
 @pytest.mark.usefixtures("without_docs")
@@ -221,6 +146,74 @@ def test_rows_that_no_line_was_used_for_are_caught(tmp_path: Path) -> None:
 def test_a_customer_who_stands_there_twice_is_caught(tmp_path: Path) -> None:
     people = [pseudonym(1), *(pseudonym(number) for number in range(1, PEOPLE))]
     assert failed(checked(customers(tmp_path, {"person": people}))) == {"people_stand_once"}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("odd", ["2025", "2024  2026", "2024,2026", " ", "jane.planted@example.org", None])
+def test_a_version_that_the_policy_does_not_have_is_caught(odd: str | None, tmp_path: Path) -> None:
+    versions = ["2024"] * (PEOPLE - 1) + [odd]
+    assert failed(checked(customers(tmp_path, {"policy_versions": versions}))) == {"versions_are_of_the_policy"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_without_a_policy_nobody_may_be_bound_by_a_version(tmp_path: Path) -> None:
+    staging = customers(tmp_path)
+    (staging.folder.parent / "policy.yaml").unlink()
+    assert failed(checked(staging)) == {"versions_are_of_the_policy"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_customers_without_the_column_of_versions_are_caught(tmp_path: Path) -> None:
+    staging = customers(tmp_path)
+    draft = staging.folder / "draft"
+    duckdb.execute(f"COPY (SELECT * EXCLUDE policy_versions FROM '{staging.persons}') TO '{draft}' (FORMAT parquet)")
+    draft.replace(staging.persons)
+    assert failed(checked(staging)) == {"expect_column_distinct_values_to_equal_set", "versions_are_of_the_policy"}
+
+
+def with_aliases(staging: Staging, rows: Mapping[str, Any]) -> Verdicts:
+    """Verdicts on customers who have a second name, which the site declares."""
+    duckdb.from_df(pd.DataFrame(rows, dtype="string")).write_parquet(str(staging.aliases))
+    document = copy.deepcopy(CUSTOMER_SITE)
+    document["customers"]["email"] = "email"
+    return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+
+
+ALIASES: dict[str, Any] = {"person": [pseudonym(0), pseudonym(1)], "alias": [pseudonym(1_000), pseudonym(1_000)]}
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize("rows", [ALIASES, {"person": [], "alias": []}])
+def test_some_customers_may_have_a_second_name(rows: dict[str, Any], tmp_path: Path) -> None:
+    assert not failed(with_aliases(customers(tmp_path), rows))
+
+
+@pytest.mark.usefixtures("without_docs")
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ALIASES | {"alias": [pseudonym(1_000), "jane.planted@example.org"]},
+        ALIASES | {"alias": [pseudonym(1_000), None]},
+        ALIASES | {"person": [pseudonym(0), pseudonym(PEOPLE)]},
+        ALIASES | {"person": [pseudonym(0), pseudonym(0)]},
+        ALIASES | {"person": [pseudonym(0), None]},
+    ],
+)
+def test_a_second_name_that_is_no_pseudonym_of_a_customer_is_caught(rows: dict[str, Any], tmp_path: Path) -> None:
+    assert failed(with_aliases(customers(tmp_path), rows)) == {"aliases_are_of_customers"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_another_column_beside_second_names_is_caught(tmp_path: Path) -> None:
+    found = failed(with_aliases(customers(tmp_path), ALIASES | {"email": ["a", "b"]}))
+    assert found == {"expect_column_distinct_values_to_equal_set"}
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_second_names_that_nobody_declared_are_caught(tmp_path: Path) -> None:
+    staging = customers(tmp_path)
+    with_aliases(staging, ALIASES)
+    assert failed(checked(staging)) == {"nothing_else_is_kept"}
 
 
 @pytest.mark.usefixtures("without_docs")
@@ -339,6 +332,8 @@ def test_every_check_on_staging_is_seen_to_fail_by_a_test_here() -> None:
         "lines_are_accounted_for",
         "rows_are_the_lines_used",
         "people_stand_once",
+        "versions_are_of_the_policy",
+        "aliases_are_of_customers",
     }
     named = set()
     for population in Population:

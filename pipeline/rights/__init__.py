@@ -1,0 +1,1 @@
+"""What people may ask for, and what is owed to them without asking: requests, retention, and the periodic review."""

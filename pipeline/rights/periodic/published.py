@@ -1,0 +1,176 @@
+"""Checks of what was published: each bundle, what stands on the shelves, who receives what, by whose word, for what."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import DemographicsError, NotApprovedError, PolicyError, SpecificationError
+from pipeline.policy import load_policy, require_covered
+from pipeline.privacy.chain import EntryKind
+from pipeline.publication.manifest import MANIFEST_NAME
+from pipeline.publication.signing import PUBLIC_KEY_NAME
+from pipeline.publication.verify import verify_bundle
+from pipeline.review.decisions import candidate_sha256, newest_decision
+from pipeline.rights.periodic.evidence import Evidence, Shelved
+from pipeline.rights.periodic.findings import Failure, Looked
+from pipeline.spec import ReleaseKey, load_specification
+
+_RESTORE = "Restore it from a backup, tell its recipients, and find out who changed it."
+_TAKE_AWAY = "Take it away from recipients at once, and find out who put it there."
+
+
+def genuine(evidence: Evidence) -> Looked:
+    """Every bundle is signed, complete and untouched, and is the one that the ledger recorded."""
+    return Looked(
+        len(evidence.shelved),
+        (*_key_failures(evidence), *(failure for one in evidence.shelved for failure in _broken(evidence, one))),
+    )
+
+
+def complete(evidence: Evidence) -> Looked:
+    """The shelves hold what the ledger says was published, and nothing else."""
+    expected = [
+        (key, audience) for key in evidence.standing for audience in evidence.published[key].payload["manifests"]
+    ]
+    there = {(one.key, one.audience) for one in evidence.shelved}
+    unknown = [
+        Failure(f"{one.place} stands among what recipients can read, but was never published", _TAKE_AWAY)
+        for one in evidence.shelved
+        if one.key not in evidence.published
+    ]
+    missing = [
+        Failure(f"{audience}/{key} was published, but is not there", "Restore it from a backup.")
+        for key, audience in expected
+        if (key, audience) not in there
+    ]
+    return Looked(
+        len(there.union(expected)),
+        (*unknown, *missing),
+    )
+
+
+def entitled(evidence: Evidence) -> Looked:
+    """No audience has a bundle or a table that the approved specification did not grant to it."""
+    known = [one for one in evidence.shelved if one.key in evidence.published]
+    strangers = (
+        Failure(f"published/{name} is the folder of no audience that the privacy notice names", _TAKE_AWAY)
+        for name in evidence.strangers
+    )
+    return Looked(
+        len(known),
+        (*strangers, *(failure for one in known for failure in _beyond(evidence, one))),
+        tuple(dict.fromkeys(told for one in known for told in _not_granted_now(evidence, one))),
+    )
+
+
+def approved(evidence: Evidence) -> Looked:
+    """A privacy reviewer approved exactly what was published."""
+    scripted = [key for key in evidence.published if _is_scripted(evidence, key)]
+    told = [f"A script approved {key}: no person looked at it." for key in scripted]
+    return Looked(
+        len(evidence.published),
+        tuple(failure for key in sorted(evidence.published) for failure in _unapproved(evidence, key)),
+        tuple(told),
+    )
+
+
+def covered(evidence: Evidence) -> Looked:
+    """The privacy policy in force covers what each published release is for, and whom it goes to."""
+    return Looked(
+        len(evidence.standing),
+        tuple(_uncovered(evidence)),
+    )
+
+
+def _key_failures(evidence: Evidence) -> Iterator[Failure]:
+    own, shown = _public_keys(evidence)
+    if own.is_file() and shown.is_file() and own.read_bytes() != shown.read_bytes():
+        yield Failure("The public key that recipients find is not the publisher's", "Restore published/minisign.pub.")
+
+
+def _public_keys(evidence: Evidence) -> tuple[Path, Path]:
+    workspace = evidence.workspace
+    return workspace.signing_keys / PUBLIC_KEY_NAME, workspace.published / PUBLIC_KEY_NAME
+
+
+def _broken(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:
+    own, shown = _public_keys(evidence)
+    try:
+        verify_bundle(shelved.folder, str(own if own.is_file() else shown))
+    except DemographicsError as failure:
+        yield Failure(
+            f"{shelved.place} is not what its signature and manifest say: {failure.value or failure.rule}", _RESTORE
+        )
+        return
+    entry = evidence.published.get(shelved.key)
+    recorded = entry.payload["manifests"].get(shelved.audience) if entry else None
+    digest = hashlib.sha256((shelved.folder / MANIFEST_NAME).read_bytes()).hexdigest()
+    if recorded is not None and recorded != digest:
+        yield Failure(f"{shelved.place} is signed, but is not the bundle that was recorded", _RESTORE)
+
+
+def _beyond(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:
+    granted, manifest = evidence.granted(shelved.key), shelved.manifest()
+    if granted is None or manifest is None or shelved.audience in evidence.strangers:
+        return
+    if shelved.audience not in granted:
+        yield Failure(f"{shelved.place}: the approved specification names no such audience", _TAKE_AWAY)
+        return
+    if beyond := sorted({facts.name for facts in manifest.tables} - set(granted[shelved.audience])):
+        yield Failure(f"{shelved.place}: not granted to this audience: {', '.join(beyond)}", _TAKE_AWAY)
+
+
+def _not_granted_now(evidence: Evidence, shelved: Shelved) -> Iterator[str]:
+    manifest, release = shelved.manifest(), shelved.key.release
+    path = evidence.workspace.releases / f"{release}.yaml"
+    if manifest is None or shelved.key in evidence.withdrawn:
+        return
+    if not path.is_file():
+        yield f"{release} is still published and has no specification any more."
+        return
+    try:
+        now = {audience.value: tables for audience, tables in load_specification(path).audiences.items()}
+    except SpecificationError:  # told by the check of specifications
+        return
+    if gone := sorted({facts.name for facts in manifest.tables} - set(now.get(shelved.audience, ()))):
+        yield f"{shelved.place} stays published; the specification of today grants this audience no {', '.join(gone)}."
+
+
+def _is_scripted(evidence: Evidence, key: ReleaseKey) -> bool:
+    decision = newest_decision(evidence.ledger, key)
+    return decision is not None and bool(decision.payload["scripted"])
+
+
+def _unapproved(evidence: Evidence, key: ReleaseKey) -> Iterator[Failure]:
+    remedy = f"Withdraw it, or have a reviewer read it and say why it was published: {key.release}, {key.period}."
+    decision = newest_decision(evidence.ledger, key)
+    if decision is None or decision.kind is not EntryKind.APPROVED:
+        yield Failure(f"{key} was published, and {'nobody decided' if decision is None else 'was rejected'}", remedy)
+        return
+    try:
+        candidate = candidate_sha256(evidence.ledger, key)
+    except NotApprovedError:
+        yield Failure(f"{key} is published, and its newest checks failed", remedy)
+        return
+    published = evidence.published[key].payload.get("candidate_sha256")
+    if {candidate, published} != {decision.payload["candidate_sha256"]}:
+        yield Failure(f"{key}: what was approved is not what was published", remedy)
+
+
+def _uncovered(evidence: Evidence) -> Iterator[Failure]:
+    if not evidence.standing:
+        return
+    try:
+        policy = load_policy(evidence.workspace.policy_file)
+    except PolicyError as failure:
+        yield Failure.of(failure)
+        return
+    for key in evidence.standing:
+        header = evidence.header(key)
+        try:
+            if header is not None:
+                require_covered(policy, header, None, evidence.today)
+        except PolicyError as failure:
+            yield Failure(f"{key}: {failure.value}", "Withdraw it, or give notice of a version that covers it.")

@@ -1,0 +1,158 @@
+"""Of customers those count whom a version binds that covers the release, and of orders theirs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from pipeline.deidentify.pseudonyms import PeriodKey
+from pipeline.deidentify.staging import Staging, StagingManifest
+from pipeline.errors import StagingError
+from pipeline.people import bounding
+from pipeline.people.bounding import bounded_groups, require_dimensions
+from pipeline.periods import Period
+from pipeline.policy import NO_VERSION
+from pipeline.site import SiteFile
+from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
+from pipeline.vocabulary import Population
+from tests.builders import StagingOf, pseudonym, specification_document
+
+OCTOBER = Period.parse("2026-10")
+# Number of the customer, who has one plan each, so that counts tell who counted.
+VERSIONS = {0: "", 1: "v1", 2: "v2", 3: "v1 v2", 4: "v10", 5: "v3"}
+PLANS = [f"plan {number}" for number in VERSIONS]
+SITE: dict[str, Any] = {
+    "site": "Test shop",
+    "customers": {
+        "source": {"kind": "csv", "path": "customers.csv"},
+        "person": "id",
+        "dimensions": {"plan": {"kind": "category", "column": "plan", "title": "Plan", "values": PLANS}},
+        "orders": {
+            "source": {"kind": "csv", "path": "orders.csv"},
+            "person": "customer",
+            "placed": "date",
+            "product": "item",
+            "products": ["editor", "compiler"],
+            "amount": {"column": "total", "currency": "EUR"},
+        },
+    },
+    "budget": {"customers": {"epsilon": 10, "delta": 1e-6}},
+}
+REVENUE = {"kind": "sum", "name": "revenue", "title": "Revenue", "of": "revenue", "max_per_group": 1_000}
+
+
+@pytest.fixture
+def bound() -> BoundSpecification:
+    document = specification_document(
+        release="customers",
+        population="customers",
+        period="month",
+        tables=[
+            {"name": "by_plan", "title": "By plan", "dimensions": ["plan"], "measures": [REVENUE]},
+            {"name": "by_product", "title": "By product", "dimensions": ["product"], "max_groups": 2},
+        ],
+        audiences={"partner": ["by_plan"]},
+    )
+    return bind(ReleaseSpecification.model_validate(document), SiteFile.model_validate(SITE))
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    """A customer for each of ``VERSIONS``; the amount of a customer's one order is 2 to the power of their number."""
+    people = [pseudonym(number) for number in VERSIONS]
+    persons = pd.DataFrame({"person": people, "policy_versions": VERSIONS.values(), "plan": PLANS})
+    orders = pd.DataFrame({"person": people, "product": "editor", "revenue": [2**number for number in VERSIONS]})
+    duckdb.from_df(persons).write_parquet(str(tmp_path / "persons.parquet"))
+    duckdb.from_df(orders).write_parquet(str(tmp_path / "events.parquet"))
+    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources={})
+    return Staging(Population.CUSTOMERS, OCTOBER, tmp_path, manifest)
+
+
+@pytest.fixture(params=[bounding.ROWS_A_BUCKET, 2], ids=["one bucket", "several buckets"])
+def buckets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounding, "ROWS_A_BUCKET", request.param)
+
+
+def counted(bound: BoundSpecification, staging: Staging, secret: PeriodKey, covering: Collection[str]) -> set[int]:
+    """Who counted, by all levels alike."""
+    levels = bounded_groups(bound, staging, secret, staging.folder / "spill", covering=covering).levels
+    by_plan = [frame for key, frame in levels.items() if key.dimensions == ("plan",) and key.of_people]
+    assert len(by_plan) == 1
+    found = {PLANS.index(plan) for plan in by_plan[0]["plan"]}
+    totals = {key: frame["contributions"].sum() for key, frame in levels.items()}
+    for key, total in totals.items():
+        assert total == (len(found) if key.of_people else sum(2**number for number in found))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("covering", "who"),
+    [
+        ({"v1"}, {1, 3}),
+        ({"v2"}, {2, 3}),
+        ({"v1", "v2"}, {1, 2, 3}),
+        ({"v3"}, {5}),
+        ({"v1", "v2", "v3", "v10"}, {1, 2, 3, 4, 5}),
+        ({"v1", "v2", "v3", "v10", NO_VERSION}, {0, 1, 2, 3, 4, 5}),
+        ({NO_VERSION}, {0}),
+        ({"v1 v2"}, set()),  # no version is named so
+    ],
+)
+@pytest.mark.usefixtures("buckets")
+def test_those_count_whom_a_covering_version_binds(
+    bound: BoundSpecification, staging: Staging, secret: PeriodKey, covering: set[str], who: set[int]
+) -> None:
+    assert counted(bound, staging, secret, covering) == who
+
+
+def test_of_customers_nobody_counts_unless_it_is_said_who(
+    bound: BoundSpecification, staging: Staging, secret: PeriodKey
+) -> None:
+    levels = bounded_groups(bound, staging, secret, staging.folder / "spill").levels
+    assert all(frame.empty for frame in levels.values())
+
+
+def test_a_customer_of_a_missing_value_does_not_count(
+    bound: BoundSpecification, staging: Staging, secret: PeriodKey
+) -> None:
+    draft = staging.folder / "draft"
+    missing = "SELECT * REPLACE (nullif(policy_versions, '') AS policy_versions)"
+    duckdb.execute(f"COPY ({missing} FROM '{staging.persons}') TO '{draft}' (FORMAT parquet)")
+    draft.replace(staging.persons)
+    assert counted(bound, staging, secret, {"v1", NO_VERSION}) == {1, 3}
+
+
+@pytest.fixture
+def without_versions(staging: Staging) -> Staging:
+    draft = staging.folder / "draft"
+    rest = f"SELECT * EXCLUDE policy_versions FROM '{staging.persons}'"
+    duckdb.execute(f"COPY ({rest}) TO '{draft}' (FORMAT parquet)")
+    draft.replace(staging.persons)
+    return staging
+
+
+def test_staging_without_versions_is_refused_before_anything_is_spent(
+    bound: BoundSpecification, without_versions: Staging
+) -> None:
+    with pytest.raises(StagingError, match=r"no policy_versions in customers of 2026-10\. Ingest the period again"):
+        require_dimensions(bound, without_versions)
+
+
+def test_nobody_is_counted_from_staging_without_versions(
+    bound: BoundSpecification, without_versions: Staging, secret: PeriodKey
+) -> None:
+    with pytest.raises(StagingError, match="readable"):
+        counted(bound, without_versions, secret, {"v1"})
+
+
+def test_visitors_are_bound_by_no_version_of_their_own(
+    site: SiteFile, staging_of: StagingOf, secret: PeriodKey, tmp_path: Path
+) -> None:
+    bound = bind(ReleaseSpecification.model_validate(specification_document()), site)
+    levels = bounded_groups(bound, staging_of([{"person": 1}]), secret, tmp_path / "spill").levels
+    assert not any(frame.empty for frame in levels.values())

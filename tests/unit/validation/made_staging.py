@@ -1,0 +1,110 @@
+"""Small staging that keeps every rule, to be broken on purpose, and what its checks say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.periods import Period
+from pipeline.site import SiteFile
+from pipeline.validation.staging import check_staging
+from pipeline.validation.suites import load_suite
+from pipeline.validation.verdicts import Verdicts
+from pipeline.vocabulary import Population
+from pipeline.workspace import Workspace
+from tests.builders import pseudonym, site_document, write_policy, write_visitors
+
+PEOPLE = 12
+CUSTOMER_SITE: dict[str, Any] = {
+    "site": "Test shop",
+    "customers": {
+        "source": {"kind": "csv", "path": "customers.csv"},
+        "person": "id",
+        "dimensions": {
+            "country": {"kind": "country", "column": "land"},
+            "plan": {"kind": "category", "column": "plan", "title": "Plan", "values": ["basic", "team"]},
+        },
+        "orders": {
+            "source": {"kind": "csv", "path": "orders.csv"},
+            "person": "customer",
+            "placed": "date",
+            "product": "item",
+            "products": ["editor", "compiler"],
+            "amount": {"column": "total", "currency": "EUR"},
+        },
+    },
+    "budget": {"customers": {"epsilon": 10, "delta": 1e-6}},
+}
+FORM, SIGNS = "expect_column_values_to_match_regex", "expect_column_values_to_not_match_regex"
+LENGTH, PERSONAL = "expect_column_value_lengths_to_be_between", "expect_column_values_to_hold_no_personal_data"
+PLANTED = {
+    "an e-mail address": "jane.planted@example.org",
+    "an IPv4 address": "203.0.113.77",
+    "an IPv6 address": "2001:db8:85a3::8a2e:370:7334",
+    "a card number": "4111111111111111",
+    "a phone number": "+49 30 5550123",
+    "a user agent": "Mozilla/5.0 (Planted; rv:1.0)",
+    "a token": "9f86d081884c7d659a2feaa0c55ad015",
+    "a query string": "?customer=planted",
+}
+
+
+def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
+    events = pd.DataFrame({"person": [pseudonym(number) for number in range(PEOPLE)]}).assign(**columns)
+    staging = write_visitors(folder / "home" / "staging", events)
+    counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 2}, rejected={"not a request": 1})
+    manifest = staging.manifest.model_copy(update={"sources": {"visitor logs": counts}})
+    return Staging(staging.population, staging.period, staging.folder, manifest)
+
+
+def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: Any) -> Staging:
+    persons = pd.DataFrame({"person": [pseudonym(n) for n in range(PEOPLE)], "country": "DE", "plan": "basic"})
+    persons["policy_versions"] = ["", "2024", "2026", "2024 2026"] * (PEOPLE // 4)
+    # A refund, and the largest amount there may be.
+    revenue = [-1_999, 10**12]
+    events = pd.DataFrame(
+        {"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"], "revenue": revenue}
+    )
+    home = folder / "home" / "staging"
+    home.mkdir(parents=True)
+    write_policy(home.parent)
+    duckdb.from_df(persons.assign(**(people or {}))).write_parquet(str(home / "persons.parquet"))
+    duckdb.from_df(events.assign(**orders)).write_parquet(str(home / "events.parquet"))
+    counts = {"customers": PEOPLE, "orders": 2}
+    sources = {name: SourceCounts(read=used, used=used, left_out={}, rejected={}) for name, used in counts.items()}
+    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources=sources)
+    return Staging(Population.CUSTOMERS, Period.parse("2026-10"), home, manifest)
+
+
+def rewrite(staging: Staging, query: str) -> None:
+    """Replace the events by what a query gives."""
+    draft = staging.folder / "draft"
+    duckdb.execute(f"COPY ({query}) TO '{draft}' (FORMAT parquet)")
+    draft.replace(staging.events)
+
+
+def checked(staging: Staging, **options: Any) -> Verdicts:
+    document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
+    if options:
+        document["visitors"] |= options
+    return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+
+
+def failed(verdicts: Verdicts) -> set[str]:
+    """Types of the checks that failed; for facts, their names."""
+    found = set()
+    for suite in {verdict.suite for verdict in verdicts.checks}:
+        for part in load_suite(suite).parts.values():
+            for check in part.checks:
+                column = check.kwargs["column"]
+                name = column if isinstance(column, str) and check.type.endswith("be_in_set") else check.type
+                pattern = re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(check.description)))
+                if any(pattern.fullmatch(verdict.check) and not verdict.success for verdict in verdicts.checks):
+                    found.add(name)
+    return found
