@@ -126,7 +126,7 @@ class Tombstones:
         more = [replace(stone, digest=other) for stone in self.stones for other in others.get(stone.digest, ())]
         if not {(stone.digest, stone.request) for stone in more} <= {(one.digest, one.request) for one in self.stones}:
             store = database.opened(workspace.ledger)
-            with database.readable(store.name), store.writing() as transaction:
+            with store.writing() as transaction:
                 put_up(transaction, more)
 
 

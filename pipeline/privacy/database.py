@@ -24,9 +24,12 @@ _WAIT: Final = 60  # seconds for a lock before a writer gives up
 _LOCK: Final = 0x64656D6F  # one ledger a database; two in schemas of one database would only wait for each other
 
 
+_Begin = Callable[[], AbstractContextManager[sa.Connection]]
+
+
 @dataclass(frozen=True)
 class Database:
-    """One ledger's database.
+    """One ledger's database. What it refuses, its transactions raise as a ``LedgerError``.
 
     Attributes:
         name: Where it is, for a message: never with a password.
@@ -35,8 +38,8 @@ class Database:
     """
 
     name: str
-    reading: Callable[[], AbstractContextManager[sa.Connection]]
-    writing: Callable[[], AbstractContextManager[sa.Connection]]
+    reading: _Begin
+    writing: _Begin
 
 
 def at(address: Path | str) -> Database:
@@ -71,26 +74,8 @@ def opened(address: Path | str) -> Database:
         LedgerError: It cannot be reached or written, or a later program made it.
     """
     found = at(address)
-    with readable(found.name):
-        bring_up_to_date(found)
+    bring_up_to_date(found)
     return found
-
-
-@contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Say in words of the ledger what a database refuses: its own message may quote a row.
-
-    Raises:
-        LedgerError: It cannot be reached, read or written.
-    """
-    try:
-        yield
-    except sa.exc.DBAPIError as failure:
-        raise LedgerError(
-            "the ledger must be readable, writable and append-only",
-            value=f"{type(failure.orig).__name__} on {name}",
-            remedy="Check the address, permissions, the disk and the server; entries are never changed.",
-        ) from None
 
 
 def in_memory() -> Database:
@@ -98,10 +83,11 @@ def in_memory() -> Database:
     connection = _memory().connect()
 
     @contextmanager
-    def transaction() -> Iterator[sa.Connection]:
+    def begin() -> Iterator[sa.Connection]:
         with connection.begin():
             yield connection
 
+    transaction = _in_words("memory", begin)
     return Database("memory", transaction, transaction)
 
 
@@ -120,7 +106,26 @@ def bring_up_to_date(database: Database) -> None:
 
 
 def _of_engine(engine: sa.Engine, name: str) -> Database:
-    return Database(name, engine.begin, engine.execution_options(writes=True).begin)
+    writing = engine.execution_options(writes=True).begin
+    return Database(name, _in_words(name, engine.begin), _in_words(name, writing))
+
+
+def _in_words(name: str, begin: _Begin) -> _Begin:
+    """Transactions that say in words of the ledger what the database refuses: its own message may quote a row."""
+
+    @contextmanager
+    def transaction() -> Iterator[sa.Connection]:
+        try:
+            with begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as failure:
+            raise LedgerError(
+                "the ledger must be readable, writable and append-only",
+                value=f"{type(failure.orig).__name__} on {name}",
+                remedy="Check the address, permissions, the disk and the server; entries are never changed.",
+            ) from None
+
+    return transaction
 
 
 def _url(address: str) -> sa.URL:

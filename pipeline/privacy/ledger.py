@@ -9,8 +9,7 @@ again under the reservation that stands.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,7 +81,7 @@ class Ledger:
                 never drawn.
         """
         self._compose_ahead(key, reservation, cap)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             standing = chain.find(connection, EntryKind.RESERVED, key)
             if standing is not None:
                 drawn = chain.find(connection, EntryKind.DRAWN, key) is not None
@@ -106,7 +105,7 @@ class Ledger:
         Raises:
             LedgerError: Nothing was reserved for it.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             if chain.find(connection, EntryKind.RESERVED, key) is None:
                 raise LedgerError("budget must be reserved before noise is drawn", value=key, remedy="Reserve first.")
             standing = _artefact(connection, key)
@@ -124,12 +123,12 @@ class Ledger:
         Raises:
             LedgerError: It was drawn, but its bytes are missing or are others: fails closed.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return _artefact(connection, key)
 
     def standing(self, release: str, period: str) -> ReleaseKey:
         """The revision that every stage acts on: the newest that was drawn, or the first while none was."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             drawn = chain.revisions(connection, EntryKind.DRAWN, release, period)
         return drawn[-1].key if drawn else ReleaseKey(release, period)
 
@@ -140,7 +139,7 @@ class Ledger:
             LedgerError: Nothing was drawn that could be revised, another revision waits to be drawn, or the reason
                 made a revision that was revised since.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             reserved = chain.revisions(connection, EntryKind.RESERVED, release, period)
             drawn = {entry.key for entry in chain.revisions(connection, EntryKind.DRAWN, release, period)}
         if not drawn:
@@ -169,7 +168,7 @@ class Ledger:
         Raises:
             LedgerError: The release was not drawn.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _require_possible(connection, key, EntryKind.CHECKED)
             newest = chain.find(connection, EntryKind.CHECKED, key)
             if newest is not None and _checks(connection, key, newest) == content:
@@ -181,7 +180,7 @@ class Ledger:
 
     def checks(self, key: ReleaseKey) -> bytes | None:
         """The newest verdicts on a release; None where there are none."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             newest = chain.find(connection, EntryKind.CHECKED, key)
             return None if newest is None else _checks(connection, key, newest)
 
@@ -197,7 +196,7 @@ class Ledger:
         """
         if kind in chain.NOTES:
             raise AssertionError(f"{kind} is about no release")
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             if kind in chain.ONCE and chain.find(connection, kind, key) is not None:
                 return False
             _require_possible(connection, key, kind)
@@ -218,23 +217,23 @@ class Ledger:
         """
         if kind not in chain.NOTES:
             raise AssertionError(f"{kind} is about a release")
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             return chain.append_note(connection, kind, ReleaseKey(about, period, 0), payload)
 
     def notes(self, kind: EntryKind, about: str | None = None) -> tuple[Entry, ...]:
         """Notes of a kind in order, or those about one thing."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = chain.read_after(connection, kind, 0)
         return tuple(entry for entry in found if about in (None, entry.key.release))
 
     def newest(self, kind: EntryKind, key: ReleaseKey) -> Entry | None:
         """The newest entry of a kind about a release."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return chain.find(connection, kind, key)
 
     def state(self, key: ReleaseKey) -> EntryKind | None:
         """How far a release has come: withdrawn, or published, or what its newest entry says; None before all."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return state_of(chain.kinds(connection, key))
 
     def entries(self, key: ReleaseKey | None = None, *, chained: bool = True) -> tuple[Entry, ...]:
@@ -247,7 +246,7 @@ class Ledger:
         Raises:
             LedgerError: The chain of hashes is broken.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             every = chain.read(connection)
         if chained:
             chain.require_chain(every)
@@ -255,19 +254,19 @@ class Ledger:
 
     def reservations(self) -> tuple[tuple[ReleaseKey, Reservation], ...]:
         """Everything that was reserved, in order."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return self._all_reservations(connection)
 
     def spent(self, population: Population, year_to: dt.date, cap: BudgetCap) -> Loss:
         """What releases about a population have cost together in the year before ``year_to``, at the cap's delta."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             reservations = self._reservations(connection, population)
         return compose((one.charge for one in reservations if in_year(one, year_to)), cap.delta)
 
     def _compose_ahead(self, key: ReleaseKey, asked: Reservation, cap: BudgetCap) -> None:
         # Composing takes up to two seconds, the first time in a program. What is composed before the lock is taken is
         # remembered, so that under it there is nothing left to compute unless another writer came in between.
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             if chain.find(connection, EntryKind.RESERVED, key) is not None:
                 return
             standing = self._reservations(connection, asked.population)
@@ -282,16 +281,6 @@ class Ledger:
             known = (*known, *((entry.key, _reservation(entry)) for entry in new))
             self._read = (new[-1].number, known)  # in one step: threads that read at once write the same
         return known
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with database.readable(self._database.name), self._database.reading() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with database.readable(self._database.name), self._database.writing() as connection:
-            yield connection
 
 
 def in_year(reservation: Reservation, year_to: dt.date) -> bool:

@@ -226,7 +226,7 @@ class _Application:
             for place, one in enumerate(changing)
             for stone in one.stones((made + place * _TICK).isoformat(timespec="microseconds"))
         ]
-        with database.readable(store.name), store.writing() as connection:
+        with store.writing() as connection:
             put_up(connection, stones)
         self._in_each_period(changing, self._obey)
         self._finish(self._not_waiting(changing))

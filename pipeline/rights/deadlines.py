@@ -27,7 +27,6 @@ NOT_TAKEN_IN: Final = "not taken in"
 _HOUR: Final = dt.timedelta(hours=1)
 _MOST_ROWS: Final = 200  # of a table on the page; the JSON has all
 _MOST_NAMED: Final = 5
-_TAKEN: Final = ".taken-"  # how names begin of files that a killed run had taken for itself; see ``inbox``
 
 
 @dataclass(frozen=True)
@@ -239,13 +238,13 @@ def reports(workspace: Workspace) -> Path:
 
 
 def _not_taken_in(workspace: Workspace, now: dt.datetime) -> Iterator[Age]:
-    """Files that wait in the drop folder, told by a number: their names may name somebody."""
+    """Files in the drop folder, also those that a killed run took, by number: their names may name somebody."""
     if not workspace.inbox.is_dir():
         return
     waiting = []
     for path in workspace.inbox.iterdir():
         try:
-            if path.is_file() and (path.name.startswith(_TAKEN) or not path.name.startswith(".")):
+            if path.is_file() and not path.name.startswith("."):
                 waiting.append(dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC))
         except FileNotFoundError:
             continue  # taken in at this moment

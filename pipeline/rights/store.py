@@ -107,19 +107,19 @@ class RequestStore:
     def row_keys(self, origin: Origin) -> frozenset[str]:
         """The keys of all rows that ever came in one way."""
         query = sa.select(REQUESTS.c.row_key).where(REQUESTS.c.origin == origin, REQUESTS.c.row_key.is_not(None))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return frozenset(connection.execute(query).scalars())
 
     def rows(self) -> tuple[RequestRow, ...]:
         """All requests without their content, those received first at first."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(sa.select(*LISTED).order_by(REQUESTS.c.received, REQUESTS.c.id)).all()
         return tuple(RequestRow.of(row) for row in found)
 
     def open_requests(self) -> tuple[RequestRow, ...]:
         """Those that wait to be applied, with their sealed content, those received first at first."""
         query = REQUESTS.select().where(REQUESTS.c.state == State.OPEN)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(query.order_by(REQUESTS.c.received, REQUESTS.c.id)).all()
         return tuple(RequestRow.of(row) for row in found)
 
@@ -139,7 +139,7 @@ class RequestStore:
             RequestError: There is no refused request of that id.
             ConfigurationError: The key is missing or another one.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = _refused(connection, identity)
         assert row.sealed is not None
         return row, fields_of(self.key.open(row.sealed))
@@ -234,13 +234,8 @@ class RequestStore:
         }
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with database.readable(self._database.name), self._database.reading() as connection:
-            yield connection
-
-    @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with database.readable(self._database.name), self._database.writing() as connection:
+        with self._database.writing() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")  # zeros where something was
             yield connection

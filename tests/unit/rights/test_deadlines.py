@@ -126,7 +126,7 @@ def test_the_report_shows_how_long_settled_requests_took(workspace: Workspace) -
 
 def test_a_file_that_nobody_took_in_is_watched_without_its_name(workspace: Workspace) -> None:
     workspace.inbox.mkdir(mode=0o700)
-    for name in ("jane.doe.csv", ".taken-0123.csv", ".hidden"):
+    for name in ("jane.doe.csv", "0123.taken", ".hidden"):
         (workspace.inbox / name).write_text(f"request,population,email\nerase,customers,{EMAIL}\n", "utf-8")
         os.utime(workspace.inbox / name, (RECEIVED.timestamp(),) * 2)
     seen = watch(workspace, RECEIVED + 25 * HOUR)
