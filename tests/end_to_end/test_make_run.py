@@ -49,12 +49,21 @@ def run_once(workspace: Workspace) -> Ran:
     return Ran(summary, output.getvalue(), frozenset(listening), left, published_files(workspace), entries)
 
 
+# What tests before these have started and still use: a database, and the tracker of Python's own multiprocessing.
+EARLIER: set[psutil.Process] = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def earlier() -> None:
+    EARLIER.update(psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
-    """What this process started, but for the database that other tests share."""
+    """What these tests started, but for the database that others share, which may be given new workers."""
     found = []
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if child.name() != "postgres":
+            if child not in EARLIER and child.name() != "postgres":
                 found.append(child)
     return found
 
