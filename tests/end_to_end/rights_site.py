@@ -56,8 +56,9 @@ _COLUMNS: Final = (
     "set",
     "received",
 )
-# So much epsilon that noise is zero, but once in a billion draws: a release tells exactly how many people it has.
-_EXACT: Final = {"epsilon": 45, "delta": 1e-6, "k": 2}
+# So much epsilon that the noise of the total, which gets a seventh of it, is zero but once in 400 million draws: a
+# release tells exactly how many people it has.
+_EXACT: Final = {"epsilon": 150, "delta": 1e-6, "k": 2}
 
 
 def write_site(home: Path) -> Workspace:
@@ -67,7 +68,7 @@ def write_site(home: Path) -> Workspace:
     lines = [_LINE.format(address=address, day=14, agent=AGENT) for address in (ADDRESS_V4, ADDRESS_V6, FORWARDED)]
     (home / "sources" / "logs" / "access.log.later").write_text("".join(lines), "utf-8")
     site = yaml.safe_load((home / "site.yaml").read_text("utf-8"))
-    cap = {"epsilon": 1000, "delta": 1e-3}
+    cap = {"epsilon": 2000, "delta": 1e-3}
     site |= {
         "time_zone": "Europe/Berlin",
         "budget": {"visitors": cap, "customers": cap},
