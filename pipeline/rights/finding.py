@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.subject_key import SubjectKey
-from pipeline.deidentify.tombstones import customer_handle, email_handle, visitor_handle
+from pipeline.deidentify.tombstones import customer_handle, email_handle, trimmed, visitor_handle
 from pipeline.errors import StagingError
 from pipeline.rights.holdings import HeldRows
 from pipeline.rights.requests import SubjectRequest
@@ -52,7 +52,7 @@ def names_of(request: SubjectRequest, key: SubjectKey) -> tuple[Name, ...]:
     found = []
     if request.customer:
         handle = customer_handle(request.customer)
-        found.append(Name(key.digest(handle), handle, request.customer.strip(" ")))
+        found.append(Name(key.digest(handle), handle, trimmed(request.customer)))
     if request.email:
         handle = email_handle(request.email)
         found.append(Name(key.digest(handle), handle, handle, is_alias=True))

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,12 @@ def test_a_customer_leaves_every_month_that_is_held(workspace: Workspace, kind: 
         sources = load_staging(workspace, BUYERS, month).manifest.sources
         assert [counts.left_out.get(AT_REQUEST) for counts in sources.values()] == [1, 1]
     assert states(workspace)[identity] == (State.APPLIED, "removed from what was held; later extracts leave them out")
+
+
+def test_blanks_around_a_key_that_the_engine_cuts_are_cut_here_too(workspace: Workspace) -> None:
+    (asked,) = ask(workspace, replace(customer(ERASE, 7), customer="\u00a0C7\u2003"))
+    assert apply(workspace).ids == (asked,)
+    assert len(people_in(workspace, BUYERS, MONTHS[0], "persons")) == CUSTOMERS - 1
 
 
 def test_a_visitor_leaves_the_weeks_of_their_days_and_no_other(workspace: Workspace) -> None:
