@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from pipeline.disk import sync_folder
 from pipeline.errors import ConfigurationError
 from pipeline.workspace import KEYS_VARIABLE, MASTER_KEY_VARIABLE
 
@@ -208,7 +209,7 @@ def _create(path: Path, content: bytes) -> None:
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)  # staging under a key that a power cut took would be nobody's
+    sync_folder(path.parent)  # staging under a key that a power cut took would be nobody's
 
 
 def _read(path: Path) -> _KeyFile:
@@ -255,7 +256,7 @@ def destroy_key(path: Path) -> bool:
                 _overwrite(name)
             name.unlink()
     if path.parent.is_dir():
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return there
 
 
@@ -264,14 +265,6 @@ def _overwrite(path: Path) -> None:
         file.write(b"\0" * os.fstat(file.fileno()).st_size)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _remove_twins(path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from minisign import KeyPair
 
+from pipeline.disk import sync_folder
 from pipeline.errors import DemographicsError, NotApprovedError, PublicationError
 from pipeline.publication import files, shelf
 from pipeline.publication.charts import draw_charts
@@ -167,7 +168,7 @@ def _write(views: Mapping[Audience, AudienceView], places: Mapping[Audience, Pat
         for audience, folder in hidden.items():
             folder.rename(places[audience])
             for parent in list(folder.parents)[:4]:  # period, product, audience, the published folder
-                files.sync_folder(parent)
+                sync_folder(parent)
     finally:
         for folder in hidden.values():  # whatever was not renamed; a killed run's are swept by the next
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.disk import sync_folder
 from pipeline.errors import PublicationError
 
 # Leftovers of a run that was killed are known by this ending; their names begin with a dot.
@@ -43,15 +44,6 @@ def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     for name, content in contents.items():
         write_durably(folder / name, content)
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sweep(root: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import minisign
 from minisign import KeyPair
 
+from pipeline.disk import sync_folder
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication import files
 from pipeline.workspace import Workspace
@@ -121,7 +122,7 @@ def _create_once(path: Path) -> None:
             os.link(made, path)
     finally:
         made.unlink()
-    files.sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _read(path: Path) -> KeyPair:

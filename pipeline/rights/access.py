@@ -19,6 +19,7 @@ from typing import Any, Final
 from pipeline.deidentify import tombstones
 from pipeline.deidentify.subject_key import subject_key
 from pipeline.deidentify.tombstones import Tombstone
+from pipeline.disk import sync_folder
 from pipeline.errors import RequestError
 from pipeline.policy import PolicyVersion, held_policy
 from pipeline.privacy import database
@@ -305,11 +306,11 @@ def _replace(folder: Path, contents: Mapping[str, bytes]) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        files.sync_folder(draft)
+        sync_folder(draft)
         if folder.exists():
             folder.rename(old)
         draft.rename(folder)
-        files.sync_folder(parent)
+        sync_folder(parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

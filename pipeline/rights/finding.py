@@ -33,13 +33,11 @@ class Name:
 
     Attributes:
         digest: What a tombstone knows it by.
-        handle: What is digested.
         told: What staging's pseudonym, or alias, is made of.
         is_alias: Whether it is an e-mail address.
     """
 
     digest: str
-    handle: str = field(repr=False)
     told: str = field(repr=False)
     is_alias: bool = False
 
@@ -48,14 +46,14 @@ def names_of(request: SubjectRequest, key: SubjectKey) -> tuple[Name, ...]:
     """Every way in which a request names its person."""
     if request.population is Population.VISITORS:
         handle = visitor_handle(request.address, request.agent)
-        return (Name(key.digest(handle), handle, f"{request.address}\0{request.agent}"),)
+        return (Name(key.digest(handle), f"{request.address}\0{request.agent}"),)
     found = []
     if request.customer:
         handle = customer_handle(request.customer)
-        found.append(Name(key.digest(handle), handle, trimmed(request.customer)))
+        found.append(Name(key.digest(handle), trimmed(request.customer)))
     if request.email:
         handle = email_handle(request.email)
-        found.append(Name(key.digest(handle), handle, handle, is_alias=True))
+        found.append(Name(key.digest(handle), handle, is_alias=True))
     return tuple(found)
 
 

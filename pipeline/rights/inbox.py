@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.deidentify.subject_key import SubjectKey
+from pipeline.disk import sync_folder
 from pipeline.errors import ConfigurationError, SourceError
 from pipeline.rights.contents import Unusable
 from pipeline.rights.intake import Collected, keep, understood
@@ -33,6 +34,7 @@ from pipeline.workspace import Workspace
 
 LARGEST: Final = 10 << 20  # bytes of a file that is read
 LARGEST_KEPT: Final = 100 << 20  # of one that is kept, sealed, without being read
+LONGEST_LINE: Final = 100_000  # characters; below the limit of the csv module, which any library may have raised
 SETTLED: Final = 5.0  # seconds without a change
 _ENDING: Final = ".csv"
 _CLAIMED: Final = ".taken"
@@ -77,11 +79,7 @@ class _File:
         if self.stays or _File(self.path, self.path.lstat()).state != self.state:
             return
         self.path.unlink()
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
 
 def collect_inbox(
@@ -208,6 +206,8 @@ def _table(content: bytes) -> _Table:
 
 def _of_line(line: str, table: _Table, dropped: dt.datetime, place: str) -> dict[str, object] | Unusable:
     """The fields of a line, which was received with its file unless it says when."""
+    if len(line) > LONGEST_LINE:
+        return Unusable(line.encode(), f"{place}it must have {LONGEST_LINE:,} characters at most", dropped)
     cells = _cells(line, table.delimiter)
     if cells is None or len(cells) != len(table.names):
         problem = "quotes that are closed" if cells is None else "as many values as the header"

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 from pipeline.deidentify import locks
 from pipeline.deidentify.key_store import destroy_key
 from pipeline.deidentify.staging import MANIFEST
+from pipeline.disk import sync_folder
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
 from pipeline.privacy.chain import EntryKind
@@ -164,7 +165,7 @@ class _Purge:
             for journal in (*self._folder.glob(f".{self._journal.name}.*"), self._journal):  # and drafts of it
                 journal.unlink(missing_ok=True)
             locks.lock_file(self.workspace, self.population, self.period).unlink(missing_ok=True)
-            files.sync_folder(self._folder)
+            sync_folder(self._folder)
         return bool(notes)
 
     @property
@@ -214,7 +215,7 @@ class _Purge:
         for folder in (self._staging, *drafts):
             with suppress(FileNotFoundError):
                 shutil.rmtree(folder)
-        files.sync_folder(self._folder)
+        sync_folder(self._folder)
 
 
 def _kept_until(packet: Path, site: SiteFile) -> dt.date:
