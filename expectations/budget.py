@@ -67,6 +67,52 @@ class ExpectComposedNoiseToStayWithinEpsilon(VerdictExpectation):
         return loss.epsilon <= float(self.epsilon) * (1 + self.rounding)
 
 
+class ExpectChargeToBeWhatWasReserved(VerdictExpectation):
+    """What the declared noise costs is what the ledger reserved for it before anything was drawn.
+
+    Computed once more as ``pipeline.privacy.accountant.charge`` does, but from the declared scales and the bounds, not
+    from the epsilons that are declared beside them: noise that is smaller than what was paid for does not pass.
+
+    Args:
+        reserved: The charge, as ``pipeline.privacy.accountant.Charge`` writes it; empty where nothing was reserved.
+    """
+
+    reserved: dict[str, Any]
+
+    def holds(self, frame: pd.DataFrame) -> bool:
+        """Whether the rule holds for this table."""
+        if not self.reserved:
+            return False
+        asked = Charge.model_validate(self.reserved)
+        levels = frame.to_dict("records")
+        noisy = [level for level in levels if level["scale"]]
+        shares = [Fraction(part) for level in levels for part in level["delta"].split("+")]
+        return (
+            asked.infinite == (len(noisy) < len(levels))
+            and _sigmas(asked.gaussians) == _sigmas(_charge(noisy).gaussians)
+            and _alike(asked.counts, _losses(noisy, of_one=True))
+            and _alike(asked.pure, _losses(noisy, of_one=False))
+            and abs(sum(shares) - Fraction(asked.delta)) <= Fraction(asked.delta) * _ROUNDING
+        )
+
+
+def _losses(levels: list[dict[Any, Any]], *, of_one: bool) -> list[float]:
+    """Epsilon of each count that has Laplace noise: those that one person changes by one, or all others."""
+    laplace = [one for one in levels if one["mechanism"] != GAUSSIAN and (one["most"] == 1) is of_one]
+    return sorted(one["l1"] / one["scale"] / one["at_once"] for one in laplace for _ in range(one["at_once"]))
+
+
+def _alike(written: dict[str, int], found: list[float]) -> bool:
+    """Whether epsilons that are written, with twelve digits and how often each, are those found."""
+    losses = sorted(float(epsilon) for epsilon, times in written.items() for _ in range(times))
+    return len(losses) == len(found) and np.allclose(losses, found, rtol=1e-9, atol=0)
+
+
+def _sigmas(written: dict[str, int]) -> dict[tuple[float, int], int]:
+    parts = {key: key.partition(":") for key in written}
+    return {(float(sigma), int(largest)): written[key] for key, (sigma, _, largest) in parts.items()}
+
+
 def _charge(levels: list[dict[Any, Any]]) -> Charge:
     """As ``pipeline.privacy.accountant.charge``, from what is written of the levels."""
     pure: Counter[str] = Counter()

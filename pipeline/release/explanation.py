@@ -5,7 +5,7 @@ Reads the artefact and plain facts that it is given; no true count is among them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pipeline.release.artefact import PrivateRelease, ReleaseHeader
@@ -15,7 +15,17 @@ from pipeline.release.steps import Step, columns, indented
 from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
 
-__all__ = ["VISITOR_ORIGINS", "Checks", "Cost", "Decision", "History", "LineCounts", "customer_origins", "explain"]
+__all__ = [
+    "VISITOR_ORIGINS",
+    "Checks",
+    "Cost",
+    "Decision",
+    "History",
+    "LineCounts",
+    "customer_origins",
+    "explain",
+    "steps",
+]
 
 VISITOR_ORIGINS: Final = {
     "country": "the network address, looked up offline; the address is not kept",
@@ -86,10 +96,23 @@ def explain(
         Numbered steps, one sentence or row a line.
     """
     header = release.header
-    found = [*_making(header, sources, origins), *counting(header), *showing(release)]
-    found += _keeping(header, history) if history else ()
+    found = [*steps(release, _source_lines(sources), origins), *(_keeping(header, history) if history else ())]
     parts = [f"{number}. {step.title}\n" + indented(step) for number, step in enumerate(found, start=1)]
     return "\n\n".join([f"{release.key}: {header.title}\n{_summary(header)}", *parts])
+
+
+def steps(
+    release: PrivateRelease, read: Iterable[str], origins: Mapping[str, str] = VISITOR_ORIGINS
+) -> tuple[Step, ...]:
+    """The steps from the sources to the rows of tables, without what the ledger says.
+
+    Args:
+        release: The artefact.
+        read: What is told of the lines that were read, in sentences.
+        origins: From what each dimension is made.
+    """
+    header = release.header
+    return (*_making(header, read, origins), *counting(header), *showing(release))
 
 
 def customer_origins(site: SiteFile) -> dict[str, str]:
@@ -111,10 +134,8 @@ def _summary(header: ReleaseHeader) -> str:
     return f"How its numbers came about, step by step. No true count of people is told here.{synthetic}"
 
 
-def _making(
-    header: ReleaseHeader, sources: Mapping[str, LineCounts] | None, origins: Mapping[str, str]
-) -> Iterator[Step]:
-    yield Step("Sources: what was read and what was left out", tuple(_source_lines(sources)))
+def _making(header: ReleaseHeader, read: Iterable[str], origins: Mapping[str, str]) -> Iterator[Step]:
+    yield Step("Sources: what was read and what was left out", tuple(read))
     named = dict.fromkeys(name for table in header.tables for name in table.dimensions)
     made = (f"{name}: {origins.get(name, 'a column that the site file declares no more')}." for name in named)
     key = "; what remains is a pseudonym, an HMAC-SHA-256 under a secret key of the period."
@@ -172,6 +193,7 @@ def _checks(checks: Checks | None) -> Iterator[str]:
         return
     yield f"{checks.at}: {checks.passed:,} of {checks.of:,} checks passed, SHA-256 of the verdicts {checks.sha256}."
     yield from (f"failed: {check}" for check in checks.failed)
+    yield from (f"warning: {check}" for check in checks.warned)
 
 
 def _decision(decision: Decision | None) -> Iterator[str]:

@@ -54,8 +54,9 @@ class Checks:
         at: When they were recorded.
         passed: How many checks hold.
         of: How many there are.
-        failed: Those that do not hold, in words.
+        failed: Those that stop a release and do not hold, in words.
         sha256: Of the verdicts.
+        warned: Those that do not hold and stop nothing, in words.
     """
 
     at: str
@@ -63,6 +64,7 @@ class Checks:
     of: int
     failed: tuple[str, ...]
     sha256: str
+    warned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Retention: what is kept of people for a declared time only, and is destroyed when it is over.
+"""Retention: what is kept for a declared time only, and is destroyed when it is over.
 
 Staging of a period goes at midnight, in the site's time zone, ``retention.staging_days`` days after the period's end,
 and its key goes first: whatever a crash leaves then is of nobody, and the next run finishes it. Before anything goes,
@@ -6,6 +6,8 @@ what is about to be purged is written down beside it, so that the ledger is told
 killed in the middle.
 
 Releases do not need staging once their noise is drawn. What was not drawn by then is not drawn any more.
+
+Data Docs hold nothing of people. They go too, ``retention.data_docs_days`` days after the run that they tell of.
 
 Tombstones stay. One whose last day is long over would do nothing for a period that is ingested in time, but logs may
 be kept for years, and if one of them is ingested once more, the tombstone is all that leaves that person out. It names
@@ -35,6 +37,7 @@ from pipeline.progress import Progress, silent
 from pipeline.publication import files
 from pipeline.rights import access, sweeping
 from pipeline.site import SiteFile
+from pipeline.validation import data_docs
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
@@ -49,10 +52,12 @@ class Purged:
     Attributes:
         periods: Whose staging and key: ``visitors/2026-W41``.
         packets: How many access packets.
+        docs: How many files of Data Docs.
     """
 
     periods: tuple[str, ...] = ()
     packets: int = 0
+    docs: int = 0
 
 
 def due_at(period: Period, staging_days: int, zone: ZoneInfo) -> dt.datetime:
@@ -79,7 +84,7 @@ def kept_periods(workspace: Workspace, population: Population) -> tuple[Period, 
 
 
 def purge_expired(workspace: Workspace, site: SiteFile, now: dt.datetime, progress: Progress = silent) -> Purged:
-    """Destroy staging, keys and access packets whose declared time is over.
+    """Destroy staging, keys, access packets and Data Docs whose declared time is over.
 
     Args:
         workspace: Whose.
@@ -109,10 +114,11 @@ def purge_expired(workspace: Workspace, site: SiteFile, now: dt.datetime, progre
             stuck.append(f"{population}/{period} ({getattr(failure, 'strerror', None) or 'its lock'})")
     progress("purging", len(due), len(due))
     packets = [path for path in expired_packets(workspace, site, now) if _remove_packet(path, stuck)]
+    docs = _purge_docs(workspace, site, now, stuck)
     for left in sweeping.spilled(workspace, now):
         shutil.rmtree(left.path, ignore_errors=True)
     _require_all(stuck)
-    return Purged(tuple(purged), len(packets))
+    return Purged(tuple(purged), len(packets), docs)
 
 
 def expired_packets(workspace: Workspace, site: SiteFile, now: dt.datetime) -> tuple[Path, ...]:
@@ -120,6 +126,12 @@ def expired_packets(workspace: Workspace, site: SiteFile, now: dt.datetime) -> t
     today = now.astimezone(site.zone).date()
     packets = sorted(path for path in workspace.access.glob("*") if not path.name.startswith("."))
     return tuple(path for path in packets if _kept_until(path, site) < today)
+
+
+def docs_kept_from(site: SiteFile, now: dt.datetime) -> dt.datetime:
+    """The first instant whose Data Docs are kept: local midnight, so many days before today."""
+    day = now.astimezone(site.zone).date() - dt.timedelta(days=site.retention.data_docs_days)
+    return dt.datetime.combine(day, dt.time(tzinfo=site.zone)).astimezone(dt.UTC)
 
 
 def require_unpurged(workspace: Workspace, ledger: Ledger, population: Population, period: Period) -> None:
@@ -233,10 +245,20 @@ def _remove_packet(path: Path, stuck: list[str]) -> bool:
     return removed
 
 
+def _purge_docs(workspace: Workspace, site: SiteFile, now: dt.datetime, stuck: list[str]) -> int:
+    try:
+        removed, left = data_docs.purge(workspace.data_docs, docs_kept_from(site, now))
+    except OSError as failure:
+        stuck.append(f"Data Docs ({failure.strerror})")
+        return 0
+    stuck.extend("a file of Data Docs" for _ in left)
+    return removed
+
+
 def _require_all(stuck: list[str]) -> None:
     if stuck:
         raise StagingError(
             "what is kept for a declared time must be destroyed when it is over",
             value=f"{len(stuck)} left: {', '.join(stuck[:5])}",
-            remedy="Check owner and permissions under staging/, keys/ and access/, then run the retention DAG again.",
+            remedy="Check who may write in staging, keys, access and data_docs, then run the retention DAG again.",
         )

@@ -39,6 +39,7 @@ _DRAFTS: Final[Mapping[str, tuple[str, ...]]] = {
     STAGING: (f"staging/*/.*{files.PARTIAL}",),
     OTHER: (
         f"reports/**/.*{files.PARTIAL}",
+        f"data_docs/**/.*{files.PARTIAL}",
         "access/.*",
         "access/*/.*",
         ".sources.draft",

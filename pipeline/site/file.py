@@ -44,6 +44,9 @@ class Retention(Document):
     key destroyed: nobody can tell any more whose a pseudonym was."""
     access_days: Annotated[int, Field(ge=1, le=90)] = 14
     """Days for which what was made for a person's access request is kept."""
+    data_docs_days: Annotated[int, Field(ge=1, le=3650)] = 400
+    """Days for which Data Docs, the pages and records of what was checked, are kept after a run. They hold no value of
+    anybody; the ledger keeps the outcomes of a release's own checks for good."""
 
 
 class RequestTable(Document):
@@ -72,7 +75,7 @@ class SiteFile(Document):
     customers: CustomerSource | None = None
     """Customer records, if customers are counted."""
     retention: Retention = Retention()
-    """When staging, and what was made for people's requests, is deleted."""
+    """When staging, what was made for people's requests, and Data Docs are deleted."""
     subject_requests: RequestTable | None = None
     """A table with people's requests, if there is one."""
     budget: dict[Population, BudgetCap]

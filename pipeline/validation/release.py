@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from pipeline.measures import Measured
-from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, MeasureFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.privacy.accountant import Charge
+from pipeline.release.artefact import ROW_COLUMNS, LevelFacts, PrivateRelease, ReleaseHeader, TableFacts
+from pipeline.validation.drift import OUT_OF_REACH, drift_of
+from pipeline.validation.levels import is_crossed, level_name, level_names, levels_of, means_of, measured_of, totals_of
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
@@ -18,6 +19,7 @@ from pipeline.vocabulary import KEY_PATTERN, PEOPLE, REMAINDER_KEY, TOTAL_KEY, A
 from pipeline.workspace import Workspace
 
 _WHOLE = "release"  # subject of what is not about one table
+_STEP = "\x1f"  # unit separator, which no key holds
 _TEXTS = {
     "kind": "Kind of row",
     "measure": "Measure",
@@ -26,34 +28,42 @@ _TEXTS = {
 }
 
 
-def check_release(workspace: Workspace, release: PrivateRelease) -> Verdicts:
+def check_release(
+    workspace: Workspace, release: PrivateRelease, previous: PrivateRelease | None = None, *, reserved: Charge | None
+) -> Verdicts:
     """Run the suite ``release`` on a drawn release and add the run to Data Docs.
 
     Args:
         workspace: Holds Data Docs.
         release: The candidate.
+        previous: The release before it, for warnings of what changed; without one these have nothing to compare.
+        reserved: What the ledger reserved for the candidate; None where it reserved nothing, which fails.
 
     Returns:
-        One verdict a check; the same release always gives the same bytes. Call ``require`` on it.
+        One verdict a check; the same arguments always give the same bytes, and the list of checks depends on the
+        candidate alone. Call ``require`` on it.
     """
     run_name = str(release.key).replace("/", ".")
-    return run(workspace, load_suite("release"), release.header.release, run_name, subjects(release))
+    checked = subjects(release, previous, reserved=reserved)
+    return run(workspace, load_suite("release"), release.header.release, run_name, checked)
 
 
-def subjects(release: PrivateRelease) -> list[Subject]:
-    """What is checked of a release: each of its tables, then what is not about one table."""
+def subjects(
+    release: PrivateRelease, previous: PrivateRelease | None = None, *, reserved: Charge | None
+) -> list[Subject]:
+    """What is checked of a release: each of its tables, each beside the one before, then what is not about one."""
     header = release.header
     names = [table.name for table in header.tables]
     audiences = [str(audience) for audience in Audience]
-    tables = [
-        Subject("table", table.name, table.name, release.tables[table.name], _table_parameters(header, table))
-        for table in header.tables
-        if table.name in release.tables
-    ]
+    held = [table for table in header.tables if table.name in release.tables]
     return [
-        *tables,
+        *(
+            Subject("table", table.name, table.name, release.tables[table.name], _table_parameters(header, table))
+            for table in held
+        ),
+        *(drift_of(release, previous, table) for table in held),
         Subject("groups", "all_tables", _WHOLE, _groups(release), {"tables": names}),
-        Subject("levels", "levels", _WHOLE, _levels(header), _level_parameters(header)),
+        Subject("levels", "levels", _WHOLE, _levels(header), _level_parameters(header, reserved)),
         Subject(
             "entitlements", "entitlements", _WHOLE, _entitlements(header), {"tables": names, "audiences": audiences}
         ),
@@ -69,7 +79,7 @@ def _table_parameters(header: ReleaseHeader, table: TableFacts) -> Parameters:
         if name not in table.private
     ]
     private = [{"column": name, "title": title} for name, title, _ in columns if name in table.private]
-    measures = {"measures": [measure.name for measure in table.measures], "has_means": bool(_means(table))}
+    measures = {"measures": [measure.name for measure in table.measures], "has_means": bool(means_of(table))}
     return {
         "columns": [*table.dimensions, *ROW_COLUMNS],
         "public": public,
@@ -85,99 +95,35 @@ def _table_parameters(header: ReleaseHeader, table: TableFacts) -> Parameters:
 
 
 def _number_parameters(header: ReleaseHeader, table: TableFacts) -> Parameters:
-    totals = _totals(table)
-    levels = {total.name: _levels_of(header, table, total) for total in totals}
+    totals, means = totals_of(table), means_of(table)
+    levels = {total.name: levels_of(header, table, total) for total in totals}
     return {
         "people": table.measure,
         "totals": [total.name for total in totals],
-        "means": [
-            {"name": mean.name, "numerator": mean.numerator, "denominator": mean.denominator} for mean in _means(table)
-        ],
-        "withheld": [table.measure, *(mean.name for mean in _means(table))],
+        "means": [{"name": one.name, "numerator": one.numerator, "denominator": one.denominator} for one in means],
+        "withheld": [table.measure, *(mean.name for mean in means)],
         "least": {total.name: header.k if total.kind == "people" else 0 for total in totals},
         "mechanism": header.noise,
         "scales": {name: [level.scale if level else math.nan for level in held] for name, held in levels.items()},
-        "thresholds": [level.threshold if level else _OUT_OF_REACH for level in levels.get(table.measure, [])],
-        "crossed": [total.name for total in totals if _is_crossed(header, table, total)],
+        "thresholds": [level.threshold if level else OUT_OF_REACH for level in levels.get(table.measure, [])],
+        "crossed": [total.name for total in totals if is_crossed(header, table, total)],
     }
-
-
-# Where a level is not declared, no count can pass.
-_OUT_OF_REACH = 2**62
-_STEP = "\x1f"  # unit separator, which no key holds
-
-
-def _totals(table: TableFacts) -> list[MeasureFacts]:
-    return [measure for measure in table.measures if measure.kind != "mean"]
-
-
-def _means(table: TableFacts) -> list[MeasureFacts]:
-    return [measure for measure in table.measures if measure.kind == "mean"]
-
-
-def _levels_of(header: ReleaseHeader, table: TableFacts, total: MeasureFacts) -> list[LevelFacts | None]:
-    declared = {_name_of(level): level for level in header.levels}
-    return [declared.get(name) for name in _wanted(table, total)]
-
-
-def _wanted(table: TableFacts, total: MeasureFacts) -> list[str]:
-    """Names of the levels of one measure of a table, from the total down."""
-    # Tables over people share their levels; one over what a person may have many of has its own.
-    family = _family(table)
-    measured = Measured(total.quantity, total.limit, total.scope)
-    depths = range(len(table.dimensions) + 1)
-    return [_level_name(family, table.dimensions[:depth], measured) for depth in depths]
-
-
-def _family(table: TableFacts) -> str:
-    return "" if table.measure == PEOPLE else table.name
-
-
-def _name_of(level: LevelFacts) -> str:
-    return _level_name(level.table, level.dimensions, _measured(level))
-
-
-def _measured(level: LevelFacts) -> Measured:
-    return Measured(level.quantity, level.limit, level.scope)
-
-
-def _level_name(table: str, dimensions: tuple[str, ...], measured: Measured) -> str:
-    counted = "" if measured.quantity == PEOPLE else f" of {measured.quantity}, {measured.limit} {measured.scope}"
-    return f"{table}({', '.join(dimensions)}){counted}"
-
-
-def _is_crossed(header: ReleaseHeader, table: TableFacts, total: MeasureFacts) -> bool:
-    """Whether levels that count the same are linked other than by drilling down, one of them below this table's first.
-
-    Least squares then solves some of them together (``pipeline.privacy.least_squares``).
-    """
-    wanted = (_family(table), Measured(total.quantity, total.limit, total.scope))
-    levels = [level.dimensions for level in header.levels if (level.table, _measured(level)) == wanted]
-    crossing = {
-        names[0] for one, other in itertools.combinations(levels, 2) if _cross(one, other) for names in (one, other)
-    }
-    return table.dimensions[0] in crossing
-
-
-def _cross(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
-    return bool(set(one[shared:]) & set(other[shared:]))
 
 
 def _levels(header: ReleaseHeader) -> pd.DataFrame:
     # one row a level
-    deepest = {_wanted(table, total)[-1] for table in header.tables for total in _totals(table)}
-    return pd.DataFrame([_level_row(header, level, _name_of(level) in deepest) for level in header.levels])
+    deepest = {level_names(table, total)[-1] for table in header.tables for total in totals_of(table)}
+    return pd.DataFrame([_level_row(header, level, level_name(level) in deepest) for level in header.levels])
 
 
 def _level_row(header: ReleaseHeader, level: LevelFacts, deepest: bool) -> dict[str, Any]:
     declared = level.model_dump(mode="json", exclude={"table", "dimensions", "quantity"})
-    measured, groups = _measured(level), level.max_groups
+    measured, groups = measured_of(level), level.max_groups
     # In levels over people nobody is in two groups, so that a person changes a parent as much as its child.
     alone = deepest or groups == 1
     most = measured.largest(groups, deepest=alone)
     return declared | {
-        "level": _name_of(level),
+        "level": level_name(level),
         "people": level.quantity == PEOPLE,
         "delta": f"{level.delta_selection}+{level.delta_remainder}",
         "k": header.k,
@@ -188,14 +134,15 @@ def _level_row(header: ReleaseHeader, level: LevelFacts, deepest: bool) -> dict[
     }
 
 
-def _level_parameters(header: ReleaseHeader) -> Parameters:
-    wanted = {name for table in header.tables for total in _totals(table) for name in _wanted(table, total)}
+def _level_parameters(header: ReleaseHeader, reserved: Charge | None) -> Parameters:
+    wanted = {name for table in header.tables for total in totals_of(table) for name in level_names(table, total)}
     return {
         "levels": sorted(wanted),
         "epsilon": header.epsilon,
         "delta": header.delta,
         "delta_noise": header.delta_noise,
         "mechanisms": [header.noise],
+        "reserved": reserved.model_dump(mode="json") if reserved else {},
     }
 
 
@@ -227,9 +174,9 @@ def _rows_of(table: TableFacts, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _families(table: TableFacts) -> Iterator[tuple[str, str]]:
     """Of each measure, what it counts: the same in tables that share its levels, whatever it is called there."""
-    counted = {total.name: _wanted(table, total)[0] for total in _totals(table)}
+    counted = {total.name: level_names(table, total)[0] for total in totals_of(table)}
     yield from counted.items()
-    for mean in _means(table):
+    for mean in means_of(table):
         yield mean.name, f"{counted.get(mean.numerator)} / {counted.get(mean.denominator)}"
 
 

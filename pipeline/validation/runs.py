@@ -1,20 +1,19 @@
 """Runs suites with Great Expectations, keeps verdicts, and writes its Data Docs.
 
-Results have the format BOOLEAN_ONLY, and before one is stored everything is taken out of it that could tell what a
-table holds: messages of exceptions, which may quote a value, and the fingerprint of the table.
+Results have the format BOOLEAN_ONLY, and before one gets into Data Docs everything is taken out of it that could tell
+what a table holds: messages of exceptions, which may quote a value, and the fingerprint of the table.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import great_expectations as gx
 import pandas as pd
@@ -27,13 +26,18 @@ from great_expectations.data_context.types.resource_identifiers import (
 )
 from great_expectations.datasource.fluent.pandas_datasource import PandasDatasource
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.metadata_types import FailureSeverity
 from great_expectations.expectations.registry import get_expectation_impl
 
 import expectations.budget
+import expectations.contributions
+import expectations.drift
 import expectations.noise
 import expectations.personal_data
+import expectations.reading
 import expectations.rows
 import expectations.sums  # noqa: F401  importing them makes their expectations known
+from pipeline.validation import data_docs, docs_site
 from pipeline.validation.suites import FilledCheck, Parameters, SuiteFile
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.workspace import Workspace
@@ -64,7 +68,6 @@ class Subject:
 @dataclass(frozen=True)
 class _Outcome:
     key: ValidationResultIdentifier
-    suite: gx.ExpectationSuite
     result: ExpectationSuiteValidationResult
     verdicts: tuple[Verdict, ...]
 
@@ -102,7 +105,17 @@ def _outcome(
     result = batch.validate(gx_suite, result_format=_FORMAT)
     verdicts = _verdicts(suite.suite, subject.named, checks, result)
     key = ValidationResultIdentifier(ExpectationSuiteIdentifier(name=name), run_id, batch.id)
-    return _Outcome(key, gx_suite, _without_values(result, run_id, subject.asset), verdicts)
+    return _Outcome(key, _without_values(_complete(result, gx_suite), run_id, suite, subject), verdicts)
+
+
+def _complete(result: ExpectationSuiteValidationResult, suite: gx.ExpectationSuite) -> ExpectationSuiteValidationResult:
+    """The result with every check of the suite, in its order: one that was not carried out does not hold."""
+    found = {_place(item): item for item in result.results}
+    result.results = [
+        found.get(place) or ExpectationValidationResult(success=False, expectation_config=one.configuration)
+        for place, one in enumerate(suite.expectations)
+    ]
+    return result
 
 
 def _suite(name: str, about: str, checks: Sequence[FilledCheck]) -> gx.ExpectationSuite:
@@ -113,7 +126,13 @@ def _suite(name: str, about: str, checks: Sequence[FilledCheck]) -> gx.Expectati
 def _expectation(check: FilledCheck, place: int) -> Expectation:
     # Made one by one: a suite drops, with a line in the log, what it cannot make itself.
     kind = get_expectation_impl(check.type)
-    return kind(**check.kwargs, description=check.description, notes=check.notes or None, meta={_PLACE: place})
+    return kind(
+        **check.kwargs,
+        description=check.description,
+        notes=check.notes or None,
+        severity=FailureSeverity(check.severity),
+        meta={_PLACE: place},
+    )
 
 
 def _verdicts(
@@ -121,7 +140,10 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     passed = {_place(item) for item in result.results if item.success is True}
     # A check without a result was not carried out: that is no pass.
-    return tuple(Verdict(suite, subject, check.description, place in passed) for place, check in enumerate(checks))
+    return tuple(
+        Verdict(suite, subject, check.description, place in passed, check.severity)
+        for place, check in enumerate(checks)
+    )
 
 
 def _place(item: ExpectationValidationResult) -> int:
@@ -131,7 +153,7 @@ def _place(item: ExpectationValidationResult) -> int:
 
 
 def _without_values(
-    result: ExpectationSuiteValidationResult, run_id: RunIdentifier, asset: str
+    result: ExpectationSuiteValidationResult, run_id: RunIdentifier, suite: SuiteFile, subject: Subject
 ) -> ExpectationSuiteValidationResult:
     for item in result.results:
         item.result = {}
@@ -140,31 +162,17 @@ def _without_values(
         "great_expectations_version": gx.__version__,
         "run_id": run_id,
         "validation_time": run_id.run_time,
-        "batch_spec": {"data_asset_name": asset},
+        "batch_spec": {"data_asset_name": subject.asset},
+        docs_site.OF: docs_site.of_run(suite, subject.part, subject.named),
     }
     return result
 
 
 def _publish(context: AbstractDataContext, folder: Path, outcomes: Sequence[_Outcome]) -> None:
-    with _alone(folder):
-        for outcome in outcomes:
-            context.expectations_store.set(outcome.key.expectation_suite_identifier, outcome.suite)
-            context.validation_results_store.set(outcome.key, outcome.result)
-        pages = [page for outcome in outcomes for page in (outcome.key, outcome.key.expectation_suite_identifier)]
-        context.build_data_docs(resource_identifiers=pages)  # type: ignore[arg-type]  # it takes both at once
-        for outcome in outcomes:
-            # The index reads every result there is, each time. It needs the outcome; the checks are on the page.
-            outcome.result.results = []
-            context.validation_results_store.set(outcome.key, outcome.result)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two runs that end at once write the index one after the other, so that it lists both."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    for outcome in outcomes:
+        context.validation_results_store.set(outcome.key, outcome.result)
+    with data_docs.alone(folder):
+        context.build_data_docs(resource_identifiers=[outcome.key for outcome in outcomes])
 
 
 @contextmanager
@@ -182,24 +190,18 @@ def _quiet() -> Iterator[None]:
 
 
 def _context(folder: Path) -> AbstractDataContext:
-    """A context that lives as long as the run; results and suites are files beside the pages made of them."""
-    stores = {
-        "suites": {"class_name": "ExpectationsStore", "store_backend": _files(folder / "records" / "suites")},
-        "results": {"class_name": "ValidationResultsStore", "store_backend": _files(folder / "records" / "results")},
-        "validation_definition_store": {"class_name": "ValidationDefinitionStore", "store_backend": _IN_MEMORY},
-        "checkpoints": {"class_name": "CheckpointStore", "store_backend": _IN_MEMORY},
+    """A context that lives as long as the run: what stays of it are its Data Docs."""
+    names = {
+        "suites": "ExpectationsStore",
+        "results": "ValidationResultsStore",
+        "validation_definition_store": "ValidationDefinitionStore",
+        "checkpoints": "CheckpointStore",
     }
-    site = {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": _files(folder),
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "site_section_builders": {"profiling": "None"},  # how it is written that there is no such section
-    }
+    site = {"module_name": docs_site.__name__, "class_name": docs_site.RunSite.__name__, "folder": str(folder)}
     return gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
-            stores=stores,
+            stores={name: {"class_name": kind, "store_backend": _IN_MEMORY} for name, kind in names.items()},
             expectations_store_name="suites",
             validation_results_store_name="results",
             checkpoint_store_name="checkpoints",
@@ -211,11 +213,3 @@ def _context(folder: Path) -> AbstractDataContext:
 
 
 _IN_MEMORY: Final = {"class_name": "InMemoryStoreBackend"}
-
-
-def _files(folder: Path) -> Mapping[str, Any]:
-    return {
-        "class_name": "TupleFilesystemStoreBackend",
-        "base_directory": str(folder.resolve()),
-        "suppress_store_backend_id": True,
-    }

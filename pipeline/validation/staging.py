@@ -1,4 +1,4 @@
-"""Checks de-identified staging before anything is counted from it.
+"""Checks de-identified staging, and how it was read, before anything is counted from it.
 
 Staging never leaves the engine: DuckDB finds the names of columns, the distinct values of each generalised column, and
 facts that hold or do not; amounts never leave it at all. Of these, verdicts alone are kept.
@@ -15,11 +15,12 @@ import duckdb
 import pandas as pd
 
 from pipeline.deidentify.pseudonyms import PSEUDONYM_DIGITS
-from pipeline.deidentify.staging import ALIASES, CHECKS, EVENTS, MANIFEST, PERSONS, SourceCounts, Staging
+from pipeline.deidentify.staging import ALIASES, CHECKS, EVENTS, MANIFEST, PERSONS, Staging
 from pipeline.errors import StagingError
 from pipeline.policy import held_policy
 from pipeline.site import LARGEST_AMOUNT, POLICY_VERSIONS, SiteFile
 from pipeline.validation.runs import Subject, run
+from pipeline.validation.sources import check_sources
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import EVENTS as COUNTED
@@ -37,6 +38,26 @@ _Dimensions = Mapping[str, Dimension]
 
 
 def check_staging(workspace: Workspace, site: SiteFile, staging: Staging) -> Verdicts:
+    """Run the suites on how a period was read and on its staging; nothing is drawn without the verdicts of both.
+
+    Args:
+        workspace: Holds Data Docs and the period's key.
+        site: Declares the sources, and the dimensions with their closed lists.
+        staging: One period of one population.
+
+    Returns:
+        One verdict a check of the suites ``sources`` and ``staging_visitors`` or ``staging_customers``, without values.
+        Call ``require`` on it.
+
+    Raises:
+        StagingError: A file cannot be read.
+        ConfigurationError: The site has no such population, or its policy breaks a rule.
+    """
+    read = check_sources(workspace, site, staging)
+    return Verdicts((*read.checks, *check_files(workspace, site, staging).checks))
+
+
+def check_files(workspace: Workspace, site: SiteFile, staging: Staging) -> Verdicts:
     """Run the suite of the population on its staging and add the run to Data Docs.
 
     Args:
@@ -162,7 +183,6 @@ def _facts(
         "people_are_pseudonyms": named and all(_ask(engine, _ALL_PSEUDONYMS, path) for path in files),
         "nothing_else_is_kept": {path.name for path in staging.folder.iterdir()}
         <= {path.name for path in files} | _KEPT | ({ALIASES} if _ALIAS in there else set()),
-        "lines_are_accounted_for": all(map(_adds_up, sources.values())),
         "rows_are_the_lines_used": set(used) == set(files)
         and all(_ask(engine, f"count(*) = {lines}", path) for path, lines in used.items()),
     }
@@ -219,11 +239,6 @@ def _all_in_bounds(column: str, largest: int) -> str:
     smallest = -largest if largest > 1 else 0  # refunds are negative; a visit begins or does not
     value = f'try_cast("{column}" AS BIGINT)'  # of another type it fails by its type
     return f"coalesce(bool_and(coalesce({value} BETWEEN {smallest} AND {largest}, false)), true)"
-
-
-def _adds_up(source: SourceCounts) -> bool:
-    parts = (source.used, *source.left_out.values(), *source.rejected.values())
-    return source.read == sum(parts) and min(parts) >= 0
 
 
 def _stand_once(engine: duckdb.DuckDBPyConnection, path: Path) -> bool:

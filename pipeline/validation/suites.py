@@ -12,6 +12,7 @@ from expectations.folder import SUITES
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import ConfigurationError
+from pipeline.validation.verdicts import CRITICAL, Severity
 
 Parameters = Mapping[str, Any]
 
@@ -25,6 +26,8 @@ class Check(Document):
     """The rule in plain words; ``{name}`` stands for a parameter."""
     notes: str = ""
     """Why there is such a rule."""
+    severity: Severity = CRITICAL
+    """``critical`` stops a release, ``warning`` is for its reviewer to judge."""
     each: str | None = None
     """A parameter that is a list; the check is run for each of its items, which are parameters themselves."""
     kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -35,7 +38,7 @@ class Check(Document):
         for item in parameters[self.each] if self.each else ({},):
             known = {**parameters, **item}
             kwargs = {name: _resolved(value, known) for name, value in self.kwargs.items()}
-            yield FilledCheck(self.type, kwargs, self.description.format_map(known), self.notes)
+            yield FilledCheck(self.type, kwargs, self.description.format_map(known), self.notes, self.severity)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class FilledCheck:
     kwargs: dict[str, Any]
     description: str
     notes: str
+    severity: Severity = CRITICAL
 
 
 class Part(Document):

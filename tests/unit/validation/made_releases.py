@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.measures import Scope
+from pipeline.privacy.accountant import Charge
 from pipeline.privacy.budget import Epsilon
 from pipeline.privacy.gaussian import DiscreteGaussian
 from pipeline.privacy.noise import DiscreteLaplace, Noise, sum_half_width
@@ -282,3 +284,35 @@ def _level(table: Made, total: Counted, depth: int) -> LevelFacts:
 
 def _alone(groups: int) -> float:
     return -math.expm1(math.log1p(-DELTA) / groups)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A release as it is checked: beside the one before, and what was reserved for it."""
+
+    release: PrivateRelease
+    previous: PrivateRelease | None
+    reserved: Charge | None
+
+
+def case(release: PrivateRelease | None = None) -> Case:
+    """A release that is like the one before, and for which was reserved what it cost."""
+    now = release or good_release()
+    return Case(now, of_period(now, "2026-W40"), charge_of(now.header))
+
+
+def of_period(release: PrivateRelease, period: str) -> PrivateRelease:
+    return PrivateRelease(release.header.model_copy(update={"period": period}), release.tables)
+
+
+def charge_of(header: ReleaseHeader) -> Charge:
+    """What noise as it is declared costs."""
+    counts, pure, gaussians = Counter[str](), Counter[str](), Counter[str]()
+    for level in header.levels:
+        if level.mechanism == "discrete Gaussian":
+            gaussians[f"{level.scale}:{level.largest}"] += level.cells
+        elif level.mechanism == "discrete Laplace":
+            (counts if level.largest == 1 else pure)[f"{float(level.epsilon) / level.cells:.12g}"] += level.cells
+    deltas = [float(part) for level in header.levels for part in (level.delta_selection, level.delta_remainder)]
+    silent = any(level.mechanism == "none" for level in header.levels)
+    return Charge(counts=counts, pure=pure, gaussians=gaussians, delta=sum(deltas), infinite=silent)

@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
 from pipeline.periods import Period
 from pipeline.site import SiteFile
-from pipeline.validation.staging import check_staging
-from pipeline.validation.suites import load_suite
+from pipeline.validation.staging import check_files
+from pipeline.validation.suites import Check, load_suite
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
@@ -58,7 +59,7 @@ PLANTED = {
 def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
     events = pd.DataFrame({"person": [pseudonym(number) for number in range(PEOPLE)]}).assign(**columns)
     staging = write_visitors(folder / "home" / "staging", events)
-    counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 2}, rejected={"not a request": 1})
+    counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 3}, rejected={})
     manifest = staging.manifest.model_copy(update={"sources": {"visitor logs": counts}})
     return Staging(staging.population, staging.period, staging.folder, manifest)
 
@@ -89,22 +90,35 @@ def rewrite(staging: Staging, query: str) -> None:
     draft.replace(staging.events)
 
 
+def home_of(staging: Staging) -> tuple[Workspace, SiteFile]:
+    """Where the staging lies, with its period's key, and a site that declares what is in it."""
+    workspace = Workspace(staging.folder.parent)
+    period_key(workspace, staging.population, staging.period)
+    document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
+    return workspace, SiteFile.model_validate(document)
+
+
 def checked(staging: Staging, **options: Any) -> Verdicts:
+    """Verdicts on staging, where visitors are declared with some more options."""
     document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
     if options:
         document["visitors"] |= options
-    return check_staging(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+    return check_files(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+
+
+def name_of(check: Check) -> str:
+    """Type of a check; of one on a fact, the fact's name."""
+    column = check.kwargs["column"]
+    return column if isinstance(column, str) and check.type.endswith("be_in_set") else check.type
 
 
 def failed(verdicts: Verdicts) -> set[str]:
-    """Types of the checks that failed; for facts, their names."""
+    """Names of the checks that failed."""
     found = set()
     for suite in {verdict.suite for verdict in verdicts.checks}:
         for part in load_suite(suite).parts.values():
             for check in part.checks:
-                column = check.kwargs["column"]
-                name = column if isinstance(column, str) and check.type.endswith("be_in_set") else check.type
                 pattern = re.compile(re.sub(r"\\\{\w+\\\}", ".+", re.escape(check.description)))
                 if any(pattern.fullmatch(verdict.check) and not verdict.success for verdict in verdicts.checks):
-                    found.add(name)
+                    found.add(name_of(check))
     return found

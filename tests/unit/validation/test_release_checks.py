@@ -20,10 +20,13 @@ from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 from pipeline.workspace import Workspace
 from tests.unit.validation.breakages import BREAKAGES, US, WITHHELD, Breakage, put, with_header, with_level
+from tests.unit.validation.breakages_beside import BREAKAGES_BESIDE, CaseBreakage
 from tests.unit.validation.made_releases import (
     LAPLACE,
+    Case,
     Made,
     Rows,
+    case,
     gaussian_release,
     good_release,
     header_of,
@@ -34,9 +37,19 @@ from tests.unit.validation.made_releases import (
 SUITE = load_suite("release")
 
 
+def _on_release(breakage: Breakage) -> CaseBreakage:
+    return lambda made: dataclasses.replace(made, release=breakage(made.release))
+
+
+BROKEN: dict[str, list[CaseBreakage]] = {
+    **{name: [_on_release(one) for one in found] for name, found in BREAKAGES.items()},
+    **BREAKAGES_BESIDE,
+}
+
+
 def _name(part: str, check: Check) -> str:
-    column = check.kwargs.get("column")
-    return f"{part}.{check.type}" + (f".{column}" if isinstance(column, str) else "")
+    chosen = (check.kwargs.get(argument) for argument in ("column", "kind"))
+    return ".".join([part, check.type, *(one for one in chosen if isinstance(one, str))])
 
 
 def _only(name: str) -> SuiteFile:
@@ -46,10 +59,16 @@ def _only(name: str) -> SuiteFile:
     return SUITE.model_copy(update={"parts": {part: Part(about=SUITE.parts[part].about, checks=checks)}})
 
 
+def _check(tmp_path: Path, checked: Case | PrivateRelease) -> Verdicts:
+    one = checked if isinstance(checked, Case) else case(checked)
+    return check_release(Workspace(tmp_path), one.release, one.previous, reserved=one.reserved)
+
+
 @pytest.mark.parametrize("made", [good_release, gaussian_release])
 @pytest.mark.usefixtures("without_docs")
 def test_a_release_that_keeps_all_rules_passes(made: Callable[[], PrivateRelease], tmp_path: Path) -> None:
-    verdicts = check_release(Workspace(tmp_path), made()).require()
+    verdicts = _check(tmp_path, made()).require()
+    assert not verdicts.warnings
     tables = {"by_country", "by_system", "by_section", "by_domain"}
     assert {verdict.subject for verdict in verdicts.checks} == {*tables, "release"}
     assert {verdict.suite for verdict in verdicts.checks} == {"release"}
@@ -59,48 +78,71 @@ def test_a_release_that_keeps_all_rules_passes(made: Callable[[], PrivateRelease
     ("name", "breakage"),
     [
         pytest.param(name, breakage, id=f"{name}-{place}")
-        for name, breakages in BREAKAGES.items()
+        for name, breakages in BROKEN.items()
         for place, breakage in enumerate(breakages)
     ],
 )
 @pytest.mark.usefixtures("without_docs")
 def test_a_broken_release_is_caught_by_the_check_that_is_meant_to(
-    name: str, breakage: Breakage, tmp_path: Path
+    name: str, breakage: CaseBreakage, tmp_path: Path
 ) -> None:
-    suite, broken = _only(name), breakage(good_release())
+    suite, broken = _only(name), breakage(case())
     held = [subject for subject in _changed(broken) if subject.part in suite.parts]
-    with pytest.raises(ChecksFailedError):
-        runs.run(Workspace(tmp_path), suite, "weekly_audience", "broken", held).require()
+    verdicts = runs.run(Workspace(tmp_path), suite, "weekly_audience", "broken", held)
+    assert {check.severity for part in suite.parts.values() for check in part.checks} == {
+        verdict.severity for verdict in verdicts.checks if not verdict.success
+    }
 
 
-def _changed(broken: PrivateRelease) -> list[runs.Subject]:
+def _changed(broken: Case) -> list[runs.Subject]:
     """What is not as in the release that keeps all rules; the rest was checked with that."""
-    before = {one.named + one.part: one for one in subjects(good_release())}
+    before = {one.named + one.part: one for one in _subjects(case())}
     return [
         one
-        for one in subjects(broken)
+        for one in _subjects(broken)
         if (old := before.get(one.named + one.part)) is None
         or old.parameters != one.parameters
         or not old.frame.equals(one.frame)
     ]
 
 
+def _subjects(one: Case) -> list[runs.Subject]:
+    return subjects(one.release, one.previous, reserved=one.reserved)
+
+
 def test_every_check_has_a_release_that_it_catches() -> None:
-    parts = SUITE.parts
-    assert set(BREAKAGES) == {_name(part, check) for part, held in parts.items() for check in held.checks}
+    names = [_name(part, check) for part, held in SUITE.parts.items() for check in held.checks]
+    assert sorted(BROKEN) == sorted(names)
+    assert all(BROKEN.values())
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_warnings_of_what_changed_stop_no_release(tmp_path: Path) -> None:
+    warned = {name for name in BROKEN if name.startswith("drift.")}
+    assert len(warned) == 4
+    for name in warned:
+        verdicts = _check(tmp_path, BROKEN[name][0](case())).require()
+        assert verdicts.warnings
+
+
+@pytest.mark.usefixtures("without_docs")
+def test_the_list_of_checks_does_not_depend_on_the_release_before(tmp_path: Path) -> None:
+    beside = case()
+    alone = dataclasses.replace(beside, previous=None)
+    assert _check(tmp_path, alone) == _check(tmp_path, beside)
 
 
 @pytest.mark.usefixtures("without_docs")
 def test_a_release_whose_total_is_withheld_passes(tmp_path: Path) -> None:
     made = [dataclasses.replace(table, rows={(): "C"}) for table in tables(LAPLACE)]
     release = PrivateRelease(good_release().header, {table.name: table.frame() for table in made})
-    check_release(Workspace(tmp_path), release).require()
+    _check(tmp_path, release).require()
 
 
 @pytest.mark.usefixtures("without_docs")
 def test_a_mean_whose_lower_number_is_too_small_may_be_withheld_alone(tmp_path: Path) -> None:
     withheld = put("by_system", US, "requests_each", **WITHHELD)
-    check_release(Workspace(tmp_path), withheld(good_release())).require()
+    _check(tmp_path, withheld(good_release())).require()
 
 
 @pytest.mark.usefixtures("without_docs")
@@ -110,7 +152,7 @@ def test_a_release_without_noise_passes_where_epsilon_is_infinite(tmp_path: Path
     rows = {group: (kind, {"people": (number, float(number), 1.0)}) for group, (kind, number) in numbers.items()}
     exact = Made("by_country", ("country",), (("DE", "FR"),), 1, (silent,), rows)
     header = header_of([exact], noise="none", epsilon="inf", audiences={"partner": ("by_country",)})
-    check_release(Workspace(tmp_path), PrivateRelease(header, {"by_country": exact.frame()})).require()
+    _check(tmp_path, PrivateRelease(header, {"by_country": exact.frame()})).require()
 
 
 @pytest.mark.usefixtures("without_docs")
@@ -119,13 +161,13 @@ def test_where_tables_cross_a_row_may_be_told_as_its_parent_is(tmp_path: Path) -
     release = good_release()
     linux = put("by_system", ("US", "Linux"), noise_sd=2.9)
     with pytest.raises(ChecksFailedError, match="standard deviation"):
-        check_release(Workspace(tmp_path), linux(release)).require()
+        _check(tmp_path, linux(release)).require()
     wide = with_level(("", ("country",), "people"), scale=4.0, noise_sd=DiscreteLaplace(Epsilon.of("0.25"), 1).sd)(
         release
     )
     crossing = release.header.levels[0].model_copy(update={"dimensions": ("operating_system",)})
     changed = with_header(levels=(*wide.header.levels, crossing))(put("by_system", US, noise_sd=3.0)(linux(release)))
-    table = [subject for subject in subjects(changed) if subject.named == "by_system"]
+    table = [one for one in _subjects(case(changed)) if (one.part, one.named) == ("table", "by_system")]
     runs.run(
         Workspace(tmp_path), _only("table.expect_noise_to_stay_within_that_of_the_level"), "x", "x", table
     ).require()
@@ -146,7 +188,7 @@ def test_a_remainder_of_folded_groups_alone_may_be_as_noisy_as_these_together(tm
             "t", ("country",), (("DE", "FR", "GB", "US", "MT"),), 1, (people(noise),), changed, private=private
         )
         release = PrivateRelease(header_of([table], audiences={"partner": ("t",)}), {"t": table.frame()})
-        return check_release(Workspace(tmp_path), release)
+        return _check(tmp_path, release)
 
     checked(rows).require()
     one_under_the_threshold = {**rows, ("MT",): "C"}
@@ -168,9 +210,8 @@ def test_gaussian_noise_is_known_as_it_is_drawn(sigma: float) -> None:
 
 @pytest.mark.usefixtures("without_docs")
 def test_the_same_release_always_has_the_same_verdicts(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    first = check_release(workspace, good_release())
-    again = check_release(workspace, PrivateRelease.from_bytes(good_release().to_bytes()))
+    first = _check(tmp_path, good_release())
+    again = _check(tmp_path, PrivateRelease.from_bytes(good_release().to_bytes()))
     assert first == again
     assert first.sha256 == again.sha256
 
