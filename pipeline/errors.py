@@ -108,6 +108,15 @@ class RequestError(DemographicsError):
     exit_code = 12
 
 
+class AccessError(DemographicsError):
+    """Somebody could not show that they are a reviewer, or an account cannot be what is asked for.
+
+    Of a wrong name, a wrong password, a token that has expired and a locked account it says the same.
+    """
+
+    exit_code = 13
+
+
 def kind_and_place(failure: BaseException) -> str:
     """The class of an unforeseen error and where it came up, without its message, which may quote a record."""
     frames = traceback.extract_tb(failure.__traceback__)

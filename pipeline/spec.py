@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -46,6 +46,14 @@ class NoiseChoice(StrEnum):
     """Whichever of the two has the smaller error over the whole release, computed from public parameters."""
     LAPLACE = "discrete Laplace"
     GAUSSIAN = "discrete Gaussian"
+
+
+class ReviewPolicy(StrEnum):
+    """When a privacy reviewer must decide."""
+
+    EVERY = "every release"
+    ON_CHANGE = "on change"
+    """Only where the specification, or the outcome of a check, differs from what was approved; revisions always."""
 
 
 class PrivacyParameters(Document):
@@ -123,8 +131,12 @@ class ReleaseSpecification(Document):
         dict[Audience, Annotated[tuple[Name, ...], Field(json_schema_extra={"minItems": 1})]], Field(min_length=1)
     ]
     """Which tables each audience receives; an audience that is not named receives nothing."""
-    review: Literal["every release"] = "every release"
-    """When a privacy reviewer must decide."""
+    review: ReviewPolicy = ReviewPolicy.EVERY
+    """When a privacy reviewer must decide: on each release, or where it differs from what was approved."""
+    reviewers: Annotated[int, Field(ge=1, le=2)] = 1
+    """How many privacy reviewers must approve, each by an account of their own."""
+    written_by: Annotated[tuple[str, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
+    """Who wrote the specification, by the names of their accounts: they cannot approve what comes of it."""
 
     @model_validator(mode="after")
     def _names_agree(self) -> ReleaseSpecification:
@@ -144,12 +156,16 @@ class ReleaseSpecification(Document):
         return f"one {UNIT_NAMES[self.population]} in one {self.period}"
 
     @cached_property
-    def sha256(self) -> str:
-        """Digest of the canonical form: comments and layout of the YAML do not count."""
+    def canonical(self) -> bytes:
+        """The canonical form, as JSON: comments and layout of the YAML do not count."""
         # Without defaults, so that a specification keeps its digest when the program learns a new option.
         written = self.model_dump(mode="json", exclude_defaults=True)
-        canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return json.dumps(written, sort_keys=True, separators=(",", ":")).encode()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the canonical form."""
+        return hashlib.sha256(self.canonical).hexdigest()
 
 
 @dataclass(frozen=True)

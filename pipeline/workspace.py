@@ -90,6 +90,11 @@ class Workspace:
         return self.home / "keys" / "signing"
 
     @property
+    def reviewer_keys(self) -> Path:
+        """Public keys of privacy reviewers, one file each; see ``review.reviewers``."""
+        return self.home / "keys" / "reviewers"
+
+    @property
     def published(self) -> Path:
         """What recipients can read: ``{audience}/{product}/{period}/r{N}/``."""
         return self.home / "published"

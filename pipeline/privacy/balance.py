@@ -9,7 +9,8 @@ from typing import Final
 
 from pipeline.privacy.accountant import compose
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Ledger, Reservation, in_year, state_of
+from pipeline.privacy.ledger import Ledger, state_of
+from pipeline.privacy.reservations import Reservation, in_year
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population
@@ -78,10 +79,16 @@ def by_period(
     for period in periods:
         charges = [one.charge for key, one in own if key.period == period]
         year = compose((one.charge for _, one in own if in_year(one, ends[period])), cap.delta).epsilon
-        alone = compose(charges, cap.delta).epsilon
+        of_period = compose(charges, cap.delta).epsilon
         left = max(cap.epsilon - year, 0.0)
-        found.append(PeriodBalance(population, period, len(charges), alone, year, left))
+        found.append(PeriodBalance(population, period, len(charges), of_period, year, left))
     return tuple(found)
+
+
+def alone(reservations: Reservations, population: Population, cap: BudgetCap) -> dict[ReleaseKey, float]:
+    """What each release about a population costs by itself, at the cap's delta."""
+    own = ((key, one) for key, one in reservations if one.population is population)
+    return {key: compose([one.charge], cap.delta).epsilon for key, one in own}
 
 
 def around(reservations: Reservations, population: Population, period: str) -> tuple[str, ...]:

@@ -140,6 +140,12 @@ def read(connection: sa.Connection) -> tuple[Entry, ...]:
     return tuple(_entry(row) for row in connection.execute(_EVERY))
 
 
+def last(connection: sa.Connection) -> tuple[int, str]:
+    """Number and digest of the last entry; 0 and nothing where there is none."""
+    row = connection.execute(_LAST).first()
+    return (0, "") if row is None else (row.number, row.sha256)
+
+
 def read_after(connection: sa.Connection, kind: EntryKind, number: int) -> tuple[Entry, ...]:
     """Entries of a kind that come after the one of this number, in order."""
     return tuple(_entry(row) for row in connection.execute(_AFTER, {"kind": kind.value, "after": number}))

@@ -10,38 +10,38 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from pipeline import documents
-from pipeline.documents import Document
-from pipeline.errors import BudgetError, LedgerError
+from pipeline.errors import LedgerError
 from pipeline.privacy import chain, database
-from pipeline.privacy.accountant import Charge, Loss, compose
+from pipeline.privacy.accountant import Loss, compose
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.privacy.database import Database
+from pipeline.privacy.reservations import Reservation, in_year, over_cap, require_budget, require_same
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population
 
-_YEAR: Final = dt.timedelta(days=365)
-# What a reservation says of the release. The rest is what a program makes of it, which another one may do otherwise.
-_ASKED: Final = ("population", "period_start", "period_end", "specification_sha256")
+_SPECIFICATION: Final = "specification"  # as bytes beside the chain
 _DECIDED: Final = frozenset({EntryKind.APPROVED, EntryKind.REJECTED, EntryKind.PUBLISHED})
 
 
-class Reservation(Document):
-    """Payload of ``reserved``: everything that decides what a release costs whom."""
+@dataclass(frozen=True)
+class Origin:
+    """What a draw is made from, for those who review it.
 
-    population: Population
-    period_start: dt.date
-    period_end: dt.date
-    specification_sha256: str
-    charge: Charge
-    revises: str = ""
-    """Why the revision before it is released anew; empty for the first revision, and for it alone."""
+    Attributes:
+        specification: Its canonical form; the reservation has its digest.
+        triggered_by: Who asked for the draw, by the name that Airflow or the machine knows; empty for a schedule.
+    """
+
+    specification: bytes
+    triggered_by: str = ""
 
 
 class Ledger:
@@ -85,15 +85,19 @@ class Ledger:
             standing = chain.find(connection, EntryKind.RESERVED, key)
             if standing is not None:
                 drawn = chain.find(connection, EntryKind.DRAWN, key) is not None
-                _require_same(key, _reservation(standing), reservation, drawn=drawn)
+                require_same(key, _reservation(standing), reservation, drawn=drawn)
                 return False
             _require_predecessor(connection, key, reservation)
-            _require_budget(self._reservations(connection, reservation.population), reservation, cap)
+            require_budget(self._reservations(connection, reservation.population), reservation, cap)
             chain.append(connection, EntryKind.RESERVED, key, reservation.model_dump(mode="json"))
             return True
 
     def record_draw(
-        self, key: ReleaseKey, content: bytes, last_look: Callable[[sa.Connection], None] | None = None
+        self,
+        key: ReleaseKey,
+        content: bytes,
+        last_look: Callable[[sa.Connection], None] | None = None,
+        origin: Origin | None = None,
     ) -> bytes:
         """Record a drawn release; where one was recorded before, that one stands and is returned.
 
@@ -101,20 +105,26 @@ class Ledger:
             key: Of the release.
             content: Its bytes.
             last_look: Called in the transaction that records, beside which nobody writes; it may raise.
+            origin: What it was made from; nobody can approve a release that has none.
 
         Raises:
-            LedgerError: Nothing was reserved for it.
+            LedgerError: Nothing was reserved for it, or it was reserved for another specification.
         """
         with self._database.writing() as connection:
-            if chain.find(connection, EntryKind.RESERVED, key) is None:
+            reserved = chain.find(connection, EntryKind.RESERVED, key)
+            if reserved is None:
                 raise LedgerError("budget must be reserved before noise is drawn", value=key, remedy="Reserve first.")
             standing = _artefact(connection, key)
             if standing is not None:
                 return standing
             if last_look is not None:
                 last_look(connection)
-            digest = chain.keep(connection, key, "release", content)
-            chain.append(connection, EntryKind.DRAWN, key, {"artefact_sha256": digest})
+            payload = {"artefact_sha256": chain.keep(connection, key, "release", content)}
+            if origin is not None:
+                if chain.keep(connection, key, _SPECIFICATION, origin.specification) != _reserved_for(reserved):
+                    raise LedgerError("what is drawn must be what was reserved for", value=key, remedy="Draw it again.")
+                payload["triggered_by"] = origin.triggered_by
+            chain.append(connection, EntryKind.DRAWN, key, payload)
             return content
 
     def artefact(self, key: ReleaseKey) -> bytes | None:
@@ -125,6 +135,18 @@ class Ledger:
         """
         with self._database.reading() as connection:
             return _artefact(connection, key)
+
+    def specification(self, key: ReleaseKey) -> bytes | None:
+        """The canonical form of the specification that a release was drawn from; None where it was not drawn.
+
+        Raises:
+            LedgerError: It was drawn, but the specification is missing or is another one: fails closed.
+        """
+        with self._database.reading() as connection:
+            reserved = chain.find(connection, EntryKind.RESERVED, key)
+            if reserved is None or chain.find(connection, EntryKind.DRAWN, key) is None:
+                return None
+            return chain.kept(connection, key, _SPECIFICATION, _reserved_for(reserved))
 
     def standing(self, release: str, period: str) -> ReleaseKey:
         """The revision that every stage acts on: the newest that was drawn, or the first while none was."""
@@ -252,6 +274,11 @@ class Ledger:
             chain.require_chain(every)
         return every if key is None else tuple(entry for entry in every if entry.key == key)
 
+    def head(self) -> tuple[int, str]:
+        """Number and digest of the last entry: another one as soon as anything was appended."""
+        with self._database.reading() as connection:
+            return chain.last(connection)
+
     def reservations(self) -> tuple[tuple[ReleaseKey, Reservation], ...]:
         """Everything that was reserved, in order."""
         with self._database.reading() as connection:
@@ -270,7 +297,7 @@ class Ledger:
             if chain.find(connection, EntryKind.RESERVED, key) is not None:
                 return
             standing = self._reservations(connection, asked.population)
-        _over_cap(standing, asked, cap)
+        over_cap(standing, asked, cap)
 
     def _reservations(self, connection: sa.Connection, population: Population) -> list[Reservation]:
         return [one for _, one in self._all_reservations(connection) if one.population is population]
@@ -281,11 +308,6 @@ class Ledger:
             known = (*known, *((entry.key, _reservation(entry)) for entry in new))
             self._read = (new[-1].number, known)  # in one step: threads that read at once write the same
         return known
-
-
-def in_year(reservation: Reservation, year_to: dt.date) -> bool:
-    """Whether a release's period ends within the year before a day."""
-    return year_to - _YEAR < reservation.period_end <= year_to
 
 
 def state_of(kinds: tuple[EntryKind, ...]) -> EntryKind | None:
@@ -301,6 +323,10 @@ def _artefact(connection: sa.Connection, key: ReleaseKey) -> bytes | None:
 
 def _checks(connection: sa.Connection, key: ReleaseKey, entry: Entry) -> bytes:
     return chain.kept(connection, key, f"checks/{entry.payload['number']}", entry.payload["checks_sha256"])
+
+
+def _reserved_for(reserved: Entry) -> str:
+    return str(reserved.payload["specification_sha256"])
 
 
 def _reservation(entry: Entry) -> Reservation:
@@ -335,54 +361,3 @@ def _require_predecessor(connection: sa.Connection, key: ReleaseKey, reservation
 
 def _nothing_to_revise(key: ReleaseKey) -> LedgerError:
     return LedgerError("what is revised must have been drawn", value=f"{key}, not drawn", remedy="Draw it first.")
-
-
-def _require_same(key: ReleaseKey, standing: Reservation, asked: Reservation, *, drawn: bool) -> None:
-    """Refuse another reservation under the same key.
-
-    What is drawn is paid for and not drawn again: there it is enough that the same was asked for, even if this program
-    would charge it otherwise.
-    """
-    compared = [*_ASKED, *(["revises"] if asked.revises or not drawn else []), *([] if drawn else ["charge"])]
-    differing = [name for name in compared if getattr(standing, name) != getattr(asked, name)]
-    if differing:
-        raise LedgerError(
-            f"{key} was reserved once and keeps its parameters",
-            value=f"another {', '.join(differing)}",
-            remedy=_remedy(differing, standing),
-        )
-
-
-def _remedy(differing: list[str], standing: Reservation) -> str:
-    if differing == ["charge"]:
-        return "Another version of the program reserved it: draw it with that one."
-    if differing == ["revises"]:
-        return f"It was reserved for this reason: {standing.revises!r}."
-    return "Restore the specification, give the changed one a new name, or release a revision: --revise --reason."
-
-
-def _require_budget(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> None:
-    """Refuse where any rolling year that holds the new period would exceed the cap."""
-    over = _over_cap(standing, asked, cap)
-    if over is None:
-        return
-    end, epsilon = over
-    before = compose((one.charge for one in standing if in_year(one, end)), cap.delta)
-    alone = compose([asked.charge], cap.delta).epsilon
-    raise BudgetError(
-        f"{asked.population}: the year to {end} may cost at most epsilon={cap.epsilon:g} at delta={cap.delta:.3g}",
-        value=f"epsilon={epsilon:.4g} with this release ({alone:.4g} alone; "
-        f"{max(cap.epsilon - before.epsilon, 0.0):.4g} was left)",
-        remedy="Wait until earlier periods leave the year, lower epsilon, or raise the cap in the site file.",
-    )
-
-
-def _over_cap(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> tuple[dt.date, float] | None:
-    """The end of the first rolling year that a reservation would overdraw, and its epsilon then."""
-    every = [*standing, asked]
-    ends = {one.period_end for one in every if asked.period_end <= one.period_end < asked.period_end + _YEAR}
-    for end in sorted(ends):
-        epsilon = compose((one.charge for one in every if in_year(one, end)), cap.delta).epsilon
-        if epsilon > cap.epsilon:
-            return end, epsilon
-    return None

@@ -1,16 +1,36 @@
-"""What a ledger is asked for before a release is drawn."""
+"""What a ledger is asked for before a release is drawn, and when it refuses."""
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import lru_cache
+from typing import Final
 
-from pipeline.errors import StagingError
+from pipeline.documents import Document
+from pipeline.errors import BudgetError, LedgerError, StagingError
 from pipeline.periods import Period
-from pipeline.privacy.accountant import Charge, charge
+from pipeline.privacy.accountant import Charge, charge, compose
 from pipeline.privacy.calibration import share_out
-from pipeline.privacy.ledger import Reservation
 from pipeline.privacy.levels import Level
-from pipeline.spec import BoundSpecification
+from pipeline.site import BudgetCap
+from pipeline.spec import BoundSpecification, ReleaseKey
+from pipeline.vocabulary import Population
+
+_YEAR: Final = dt.timedelta(days=365)
+# What a reservation says of the release. The rest is what a program makes of it, which another one may do otherwise.
+_ASKED: Final = ("population", "period_start", "period_end", "specification_sha256")
+
+
+class Reservation(Document):
+    """Payload of ``reserved``: everything that decides what a release costs whom."""
+
+    population: Population
+    period_start: dt.date
+    period_end: dt.date
+    specification_sha256: str
+    charge: Charge
+    revises: str = ""
+    """Why the revision before it is released anew; empty for the first revision, and for it alone."""
 
 
 def reservation_of(bound: BoundSpecification, period: Period, revises: str = "") -> Reservation:
@@ -38,3 +58,59 @@ def reservation_of(bound: BoundSpecification, period: Period, revises: str = "")
 @lru_cache(maxsize=256)  # the levels of a specification are the same each time
 def _charge(levels: tuple[Level, ...]) -> Charge:
     return charge(levels)
+
+
+def in_year(reservation: Reservation, year_to: dt.date) -> bool:
+    """Whether a release's period ends within the year before a day."""
+    return year_to - _YEAR < reservation.period_end <= year_to
+
+
+def require_same(key: ReleaseKey, standing: Reservation, asked: Reservation, *, drawn: bool) -> None:
+    """Refuse another reservation under the same key.
+
+    What is drawn is paid for and not drawn again: there it is enough that the same was asked for, even if this program
+    would charge it otherwise.
+    """
+    compared = [*_ASKED, *(["revises"] if asked.revises or not drawn else []), *([] if drawn else ["charge"])]
+    differing = [name for name in compared if getattr(standing, name) != getattr(asked, name)]
+    if differing:
+        raise LedgerError(
+            f"{key} was reserved once and keeps its parameters",
+            value=f"another {', '.join(differing)}",
+            remedy=_remedy(differing, standing),
+        )
+
+
+def _remedy(differing: list[str], standing: Reservation) -> str:
+    if differing == ["charge"]:
+        return "Another version of the program reserved it: draw it with that one."
+    if differing == ["revises"]:
+        return f"It was reserved for this reason: {standing.revises!r}."
+    return "Restore the specification, give the changed one a new name, or release a revision: --revise --reason."
+
+
+def require_budget(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> None:
+    """Refuse where any rolling year that holds the new period would exceed the cap."""
+    over = over_cap(standing, asked, cap)
+    if over is None:
+        return
+    end, epsilon = over
+    before = compose((one.charge for one in standing if in_year(one, end)), cap.delta)
+    alone = compose([asked.charge], cap.delta).epsilon
+    raise BudgetError(
+        f"{asked.population}: the year to {end} may cost at most epsilon={cap.epsilon:g} at delta={cap.delta:.3g}",
+        value=f"epsilon={epsilon:.4g} with this release ({alone:.4g} alone; "
+        f"{max(cap.epsilon - before.epsilon, 0.0):.4g} was left)",
+        remedy="Wait until earlier periods leave the year, lower epsilon, or raise the cap in the site file.",
+    )
+
+
+def over_cap(standing: list[Reservation], asked: Reservation, cap: BudgetCap) -> tuple[dt.date, float] | None:
+    """The end of the first rolling year that a reservation would overdraw, and its epsilon then."""
+    every = [*standing, asked]
+    ends = {one.period_end for one in every if asked.period_end <= one.period_end < asked.period_end + _YEAR}
+    for end in sorted(ends):
+        epsilon = compose((one.charge for one in every if in_year(one, end)), cap.delta).epsilon
+        if epsilon > cap.epsilon:
+            return end, epsilon
+    return None

@@ -1,7 +1,8 @@
 """Bundles: folders that recipients can read, written all at once and never changed afterwards.
 
-Order of writing: every bundle of the release into a hidden folder beside its place, then each renamed into place,
-then the files that point at them. Killed anywhere, the next run completes it.
+Order of writing: every bundle of the release into a hidden folder beside its place, where the suite ``bundle`` reads
+it as recipients will, then each renamed into place, then the files that point at them. Killed anywhere, the next run
+completes it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from pipeline.publication.manifest import (
 from pipeline.publication.readme import README_NAME, readme_bytes
 from pipeline.publication.report import REPORT_NAME, report_bytes
 from pipeline.publication.seal import sealed_manifest
-from pipeline.publication.signing import sign, signing_key
+from pipeline.publication.signing import public_key_bytes, sign, signing_key
 from pipeline.publication.views import AudienceView, view
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdicts
@@ -77,7 +78,7 @@ def publish_release(
 
     Raises:
         NotApprovedError: The approval is of another candidate.
-        ChecksFailedError: A check fails, or there is none.
+        ChecksFailedError: A check of the release or of a bundle fails, or there is none. Nothing became visible.
         PublicationError: A bundle cannot be written, or another one stands in its place.
     """
     verdicts.require()
@@ -90,7 +91,7 @@ def publish_release(
         standing = {audience: _standing(places[audience], cut, release.sha256, pair) for audience, cut in views.items()}
         missing = {audience: views[audience] for audience, manifest in standing.items() if manifest is None}
         if missing:
-            _write(missing, places, _Evidence(release, verdicts, approved, pair))
+            _write(missing, places, _Evidence(workspace, release, verdicts, approved, pair))
         manifests = {audience: (place / MANIFEST_NAME).read_bytes() for audience, place in places.items()}
         shelf.refresh(workspace.published, tuple(views), release.header.release)
     return tuple(
@@ -101,6 +102,7 @@ def publish_release(
 
 @dataclass(frozen=True)
 class _Evidence:
+    workspace: Workspace
     release: PrivateRelease
     verdicts: Verdicts
     approved: Approved
@@ -165,6 +167,7 @@ def _write(views: Mapping[Audience, AudienceView], places: Mapping[Audience, Pat
     try:
         for audience, cut in views.items():
             files.fill_folder(hidden[audience], _contents(cut, drawn, by))
+        _inspect(hidden, by)
         for audience, folder in hidden.items():
             folder.rename(places[audience])
             for parent in list(folder.parents)[:4]:  # period, product, audience, the published folder
@@ -172,6 +175,14 @@ def _write(views: Mapping[Audience, AudienceView], places: Mapping[Audience, Pat
     finally:
         for folder in hidden.values():  # whatever was not renamed; a killed run's are swept by the next
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _inspect(folders: Mapping[Audience, Path], by: _Evidence) -> None:
+    """Refuse bundles that recipients would not find as they should be."""
+    from pipeline.validation.bundle import Approval, check_bundles  # noqa: PLC0415 - loading it takes seconds
+
+    approval = Approval(by.approved.candidate_sha256, by.verdicts.sha256, public_key_bytes(by.pair))
+    check_bundles(by.workspace, by.release, approval, folders).require()
 
 
 def _contents(cut: AudienceView, charts: Mapping[str, str], by: _Evidence) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ place: the drawing does not depend on which fonts a machine has.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Container, Hashable
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ _ROW: Final = 27
 _ROW_IN_PANEL: Final = 23
 _LABEL_LENGTH: Final = 20
 _FONT: Final = "system-ui, sans-serif"
+_OPENING: Final = re.compile(r"<svg\b[^>]*>")
 
 
 def draw_charts(shown: AudienceView, skip: Container[str] = ()) -> dict[str, str]:
@@ -37,9 +39,24 @@ def draw_charts(shown: AudienceView, skip: Container[str] = ()) -> dict[str, str
         skip: Names of tables that need no drawing.
     """
     wanted = [(facts, one) for facts in shown.header.tables if facts.name not in skip for one in drawn_measures(facts)]
-    rows = {chart_name(facts, one): chart_rows(shown.tables[facts.name], facts, one) for facts, one in wanted}
-    drawn = [(facts, one, rows[chart_name(facts, one)]) for facts, one in wanted]
-    return {chart_name(facts, one): _svg(found, facts, one) for facts, one, found in drawn if len(found)}
+    drawn = {chart_name(facts, one): draw_chart(shown.tables[facts.name], facts, one) for facts, one in wanted}
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def draw_chart(frame: pd.DataFrame, facts: TableFacts, measure: MeasureFacts) -> str:
+    """SVG of one measure of a table; empty where the table has no published group."""
+    rows = chart_rows(frame, facts, measure)
+    return _svg(rows, facts, measure) if len(rows) else ""
+
+
+def standalone(svg: str, palette: str) -> str:
+    """A drawing that stands in a file of its own, where no page's style sheet reaches it.
+
+    Args:
+        svg: As it was drawn.
+        palette: The colours, as rules of a style sheet.
+    """
+    return _OPENING.sub(lambda tag: f"{tag[0]}<style>{palette}</style>", svg, count=1)
 
 
 def drawn_measures(facts: TableFacts) -> tuple[MeasureFacts, ...]:

@@ -9,11 +9,20 @@ from typing import Final
 import jinja2
 
 from pipeline.publication.views import AudienceView
-from pipeline.publication.words import counted, decimal, heading_of, odds_factor, raised_chance, whole_number
+from pipeline.publication.words import counted, day, decimal, heading_of, odds_factor, raised_chance, whole_number
 from pipeline.release.artefact import ReleaseHeader
 from pipeline.vocabulary import AUDIENCE_TITLES
 
 _REVIEWERS: Final = "review"
+# What templates of reports, and of pages that show the same tables, ask for.
+FILTERS: Final = {
+    "whole": whole_number,
+    "decimal": decimal,
+    "odds_factor": odds_factor,
+    "raised_chance": raised_chance,
+    "counted": counted,
+    "heading": heading_of,
+}
 
 
 def render(template: str, **context: object) -> str:
@@ -30,11 +39,7 @@ def period_words(header: ReleaseHeader) -> str:
     """The days of a period: ``5 October 2026 to 11 October 2026``."""
     first = dt.date.fromisoformat(header.period_start)
     last = dt.date.fromisoformat(header.period_end) - dt.timedelta(days=1)
-    return _day(first) if first == last else f"{_day(first)} to {_day(last)}"
-
-
-def _day(day: dt.date) -> str:
-    return f"{day.day} {day:%B %Y}"
+    return day(first) if first == last else f"{day(first)} to {day(last)}"
 
 
 @functools.cache
@@ -47,12 +52,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "whole": whole_number,
-        "decimal": decimal,
-        "odds_factor": odds_factor,
-        "raised_chance": raised_chance,
-        "counted": counted,
-        "heading": heading_of,
-    }
+    environment.filters |= FILTERS
     return environment

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pandas as pd
 from markupsafe import Markup
 
 from pipeline.publication import files, pages
 from pipeline.publication.budget_chart import BudgetPoint, draw_course
 from pipeline.publication.charts import chart_name, draw_charts, drawn_measures
 from pipeline.publication.manifest import Approval, not_covered
-from pipeline.publication.views import AudienceView, level_name, level_names, level_of, of_people, totals, whole
-from pipeline.publication.words import ROUGH, bound_of, heading_of, key_label, number_of
-from pipeline.release.artefact import LevelFacts, MeasureFacts, PrivateRelease, TableFacts
+from pipeline.publication.sections import level_words, section_of, total_of
+from pipeline.publication.views import AudienceView, whole
+from pipeline.publication.words import ROUGH, heading_of
+from pipeline.release.artefact import PrivateRelease, TableFacts
 from pipeline.validation.verdicts import Verdict, Verdicts
-from pipeline.vocabulary import PEOPLE, TOTAL_KEY, UNIT_NAMES, Population
+from pipeline.vocabulary import PEOPLE, UNIT_NAMES, Population
 
 REPORT_NAME: Final = "report.html"
 FIRST_ROWS: Final = 20
@@ -50,44 +50,9 @@ class BudgetFacts:
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """One number as it is read; empty texts where it cannot be told."""
-
-    value: str
-    low: str
-    high: str
-    noise_sd: float
-    rough: bool
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One listed group, with a cell for each measure of the table."""
-
-    labels: tuple[str, ...]
-    kind: str
-    depth: int
-    cells: tuple[_Cell, ...]
-
-
-@dataclass(frozen=True)
 class _Drawing:
     caption: str
     svg: Markup
-
-
-@dataclass(frozen=True)
-class _Section:
-    """One table as the page shows it."""
-
-    facts: TableFacts
-    drawings: tuple[_Drawing, ...]
-    rows: tuple[_Row, ...]
-    withheld: tuple[str, ...]
-    bounds: tuple[str, ...]
-    shown: int
-    folded: int
-    rough: int
 
 
 def write_report(path: Path, release: PrivateRelease, verdicts: Verdicts | None, budget: BudgetFacts | None) -> None:
@@ -119,7 +84,7 @@ def report_bytes(
     """
     header = shown.header
     person = UNIT_NAMES[header.population]
-    sections = [_section(shown.tables[facts.name], facts, charts, person) for facts in header.tables]
+    sections = [section_of(shown.tables[facts.name], facts, person) for facts in header.tables]
     page = pages.render(
         "report.html.j2",
         header=header,
@@ -128,10 +93,11 @@ def report_bytes(
         period_words=pages.period_words(header),
         person=person,
         sections=sections,
-        total=_total(sections),
+        drawings={facts.name: tuple(_drawings(facts, charts)) for facts in header.tables},
+        total=total_of(sections),
         groups_shown=sum(section.shown for section in sections),
         groups_withheld=sum(len(section.withheld) for section in sections),
-        levels=[(*_level_words(level, header.tables, person), level) for level in header.levels],
+        levels=[(*level_words(level, header.tables, person), level) for level in header.levels],
         first_rows=FIRST_ROWS,
         suites=_suites(verdicts),
         verdicts=verdicts,
@@ -148,97 +114,11 @@ def report_bytes(
     return page.encode()
 
 
-def ordered(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
-    """Listed groups as people read them, one row each: a total first, then its parts, largest first, the rest last.
-
-    Returns:
-        Their rows of people, with ``depth``.
-    """
-    frame = of_people(frame, facts)
-    depth = level_of(frame, facts.dimensions)
-    ranks: dict[str, pd.Series[float]] = {}
-    for level in range(1, len(facts.dimensions) + 1):
-        place = frame[list(facts.dimensions[:level])].agg("\x1f".join, axis=1)
-        size = frame["value"].astype("Float64").where(frame["row_kind"] != "remainder", -1.0)
-        of_group = dict(zip(place[depth == level], size[depth == level], strict=True))
-        rank = place.map(of_group).astype("Float64")
-        ranks[f"rank {level}"] = rank.where(frame[facts.dimensions[level - 1]] != TOTAL_KEY, float("inf"))
-    listed = frame.assign(depth=depth, **ranks)[frame["value"].notna()]
-    return listed.sort_values(list(ranks), ascending=False, kind="stable").drop(columns=list(ranks))
-
-
-def _section(frame: pd.DataFrame, facts: TableFacts, charts: Mapping[str, str], person: str) -> _Section:
-    names, people = list(facts.dimensions), of_people(frame, facts)
-    withheld = people[people["value"].isna()]
-    places = withheld[withheld["row_kind"] == "group"][names].itertuples(index=False, name=None)
-    cells = _cells(frame, facts)
-    return _Section(
-        facts,
-        tuple(_drawings(facts, charts)),
-        tuple(_row(record, facts, cells) for record in ordered(frame, facts).to_dict("records")),
-        tuple(", ".join(label for label in _key_labels(facts, place) if label != TOTAL_KEY) for place in places),
-        tuple(filter(None, (bound_of(measure, person) for measure in facts.measures))),
-        int(((people["row_kind"] == "group") & people["value"].notna()).sum()),
-        int((withheld["conf_status"] == "D").sum()),
-        int((people["obs_status"] == "U").sum()),
-    )
-
-
 def _drawings(facts: TableFacts, charts: Mapping[str, str]) -> Iterator[_Drawing]:
     measures = [measure for measure in drawn_measures(facts) if chart_name(facts, measure) in charts]
     for measure in measures:
         svg = Markup(charts[chart_name(facts, measure)])  # noqa: S704 - drawn by us; its texts are escaped
         yield _Drawing(heading_of(measure) if len(measures) > 1 else "", svg)
-
-
-def _cells(frame: pd.DataFrame, facts: TableFacts) -> dict[tuple[str, ...], _Cell]:
-    # (*group, measure) -> what stands there
-    measures = {measure.name: measure for measure in facts.measures}
-    names = [*facts.dimensions, "measure"]
-    records = frame[frame["value"].notna()].to_dict("records")
-    return {tuple(str(one[name]) for name in names): _cell(one, measures[one["measure"]]) for one in records}
-
-
-def _cell(record: dict[Hashable, Any], measure: MeasureFacts) -> _Cell:
-    value, low, high = (number_of(measure, record[name]) for name in ("value", "value_lo", "value_hi"))
-    return _Cell(value, low, high, float(record["noise_sd"]), record["obs_status"] == "U")
-
-
-_NOT_TOLD: Final = _Cell("", "", "", 0.0, rough=False)
-
-
-def _row(record: dict[Hashable, Any], facts: TableFacts, cells: Mapping[tuple[str, ...], _Cell]) -> _Row:
-    place = tuple(str(record[name]) for name in facts.dimensions)
-    return _Row(
-        tuple(_key_labels(facts, place)),
-        str(record["row_kind"]),
-        int(record["depth"]),
-        tuple(cells.get((*place, measure.name), _NOT_TOLD) for measure in facts.measures),
-    )
-
-
-def _key_labels(facts: TableFacts, place: tuple[str, ...]) -> list[str]:
-    return [key_label(dimension, key) for dimension, key in zip(facts.dimensions, place, strict=True)]
-
-
-def _total(sections: list[_Section]) -> _Cell | None:
-    # A table over people tells how many there are; one over groups counts a person more than once.
-    over_people = [section for section in sections if section.facts.measure == PEOPLE]
-    found = [row.cells[0] for section in over_people for row in section.rows if row.kind == "total"]
-    return found[0] if found else None
-
-
-def _level_words(level: LevelFacts, tables: tuple[TableFacts, ...], person: str) -> tuple[str, str]:
-    """By what a level groups, and what it counts, within which bound."""
-    titles = {
-        name: title for facts in tables for name, title in zip(facts.dimensions, facts.dimension_titles, strict=True)
-    }
-    what = ", ".join(titles[name] for name in level.dimensions) or "Total"
-    own = next((facts.title for facts in tables if facts.name == level.table), None)
-    counts = {name: total for facts in tables for total in totals(facts) for name in level_names(facts, total)}
-    total = counts.get(level_name(level))
-    counted = "" if total is None else bound_of(total, person).removesuffix(".") or total.title
-    return f"{what} (in \u201c{own}\u201d)" if own else what, counted
 
 
 def _course(budget: BudgetFacts | None) -> Markup | None:
@@ -250,6 +130,7 @@ def _course(budget: BudgetFacts | None) -> Markup | None:
 
 def _suites(verdicts: Verdicts | None) -> dict[str, list[Verdict]]:
     suites: dict[str, list[Verdict]] = {}
-    for check in sorted(verdicts.checks, key=lambda check: (check.success, check)) if verdicts else ():
+    # failed ones first, then warnings
+    for check in sorted(verdicts.checks, key=lambda one: (one.success, one.is_warning, one)) if verdicts else ():
         suites.setdefault(check.suite, []).append(check)
     return suites

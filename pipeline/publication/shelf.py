@@ -9,6 +9,9 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from pipeline.documents import Document
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication import files
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, file_entry, json_bytes, revision_number
@@ -17,6 +20,27 @@ from pipeline.vocabulary import AUDIENCE_TITLES, Audience
 LATEST_NAME = "latest.json"
 INDEX_NAME = "index.json"
 CHANGELOG_NAME = "CHANGELOG.md"
+TOMBSTONE_NAME = "WITHDRAWN.json"
+TOMBSTONE_SIGNATURE_NAME = "WITHDRAWN.json.minisig"
+WITHDRAWN = "withdrawn"  # status of an edition
+
+
+class Tombstone(Document):
+    """What stays where a bundle was that is withdrawn."""
+
+    release: str
+    period: str
+    revision: int
+    audience: Audience
+    title: str
+    issued: str
+    """When what stood here was approved."""
+    withdrawn_at: str
+    """ISO 8601, UTC."""
+    reason: str
+    """In the reviewer's words."""
+    manifest_sha256: str
+    """Of what stood here: who has a copy can tell that it is the one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +54,8 @@ class Edition:
     status: str
     issued: str
     manifest_sha256: str
+    withdrawn_at: str = ""
+    reason: str = ""
 
     @property
     def path(self) -> str:
@@ -42,8 +68,11 @@ def refresh(published: Path, audiences: tuple[Audience, ...], product: str) -> N
     for audience in audiences:
         shelf = published / audience
         editions = editions_of(shelf)
-        newest = max(edition for edition in editions if edition.product == product)
-        _write(shelf / product / LATEST_NAME, json_bytes(_latest(newest, audience)))
+        standing = [one for one in editions if one.product == product and one.status != WITHDRAWN]
+        if standing:
+            _write(shelf / product / LATEST_NAME, json_bytes(_latest(max(standing), audience)))
+        else:
+            (shelf / product / LATEST_NAME).unlink(missing_ok=True)
         _write(shelf / INDEX_NAME, json_bytes(_index(editions, audience)))
         _write(shelf / CHANGELOG_NAME, _changelog(editions, audience).encode())
 
@@ -62,7 +91,36 @@ def _visible(path: Path, shelf: Path) -> bool:
     return not any(part.startswith(".") for part in path.relative_to(shelf).parts)
 
 
+def tombstone_of(folder: Path) -> Tombstone | None:
+    """What says that a bundle is withdrawn; None where it is not.
+
+    Raises:
+        PublicationError: It cannot be read.
+    """
+    path = folder / TOMBSTONE_NAME
+    if not path.is_file():
+        return None
+    try:
+        return Tombstone.model_validate_json(path.read_bytes())
+    except ValidationError:
+        raise PublicationError(
+            "a tombstone on the shelf must be one that this program wrote", value=path, remedy="Restore it."
+        ) from None
+
+
 def _edition(folder: Path) -> Edition:
+    if stone := tombstone_of(folder):
+        return Edition(
+            stone.release,
+            stone.period,
+            stone.revision,
+            stone.title,
+            WITHDRAWN,
+            stone.issued,
+            stone.manifest_sha256,
+            stone.withdrawn_at,
+            stone.reason,
+        )
     content = (folder / MANIFEST_NAME).read_bytes()
     try:
         manifest = Manifest.from_bytes(content)
@@ -108,6 +166,8 @@ def _index(editions: tuple[Edition, ...], audience: Audience) -> dict[str, objec
             "issued": edition.issued,
             "manifest_sha256": edition.manifest_sha256,
         }
+        if edition.status == WITHDRAWN:
+            entry |= {"withdrawn_at": edition.withdrawn_at, "reason": edition.reason}
         products.setdefault(edition.product, {}).setdefault(edition.period, []).append(entry)
     shown = [
         {
@@ -121,19 +181,30 @@ def _index(editions: tuple[Edition, ...], audience: Audience) -> dict[str, objec
 
 
 def _changelog(editions: tuple[Edition, ...], audience: Audience) -> str:
-    newest_first = sorted(editions, key=lambda edition: (edition.issued, edition), reverse=True)
+    told = [(edition.issued, edition, _line(edition, editions)) for edition in editions]
+    told += [(one.withdrawn_at, one, _withdrawal(one)) for one in editions if one.status == WITHDRAWN]
     lines = [f"# What was published for {AUDIENCE_TITLES[audience]}", ""]
-    lines += [_line(edition, editions) for edition in newest_first]
+    lines += [line for *_, line in sorted(told, reverse=True)]
     return "\n".join(lines) + "\n"
 
 
+def _withdrawal(edition: Edition) -> str:
+    what = f"{edition.title}, {edition.period}, r{edition.revision}"
+    return f"- {_day(edition.withdrawn_at)}: {what}: withdrawn, do not use it any more: {edition.reason}"
+
+
+def _day(instant: str) -> str:
+    return dt.datetime.fromisoformat(instant).date().isoformat()
+
+
 def _line(edition: Edition, editions: tuple[Edition, ...]) -> str:
-    day = dt.datetime.fromisoformat(edition.issued).date().isoformat()
     # A revision may come after one that was never published.
     same = [one for one in editions if (one.product, one.period) == (edition.product, edition.period)]
     earlier = max((one.revision for one in same if one.revision < edition.revision), default=None)
     what = "first published" if earlier is None else f"replaces r{earlier}"
-    return f"- {day}: {edition.title}, {edition.period}, r{edition.revision}: {what} (`{edition.path}`)"
+    return (
+        f"- {_day(edition.issued)}: {edition.title}, {edition.period}, r{edition.revision}: {what} (`{edition.path}`)"
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

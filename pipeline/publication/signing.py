@@ -54,7 +54,7 @@ def public_key_bytes(pair: KeyPair) -> bytes:
     return bytes(pair.public_key) + b"\n"
 
 
-def sign(pair: KeyPair, content: bytes, decided_at: dt.datetime, subject: str) -> bytes:
+def sign(pair: KeyPair, content: bytes, decided_at: dt.datetime, subject: str, name: str = "manifest.json") -> bytes:
     """A detached minisign signature of ``content``, the same bytes for the same input.
 
     Args:
@@ -62,8 +62,9 @@ def sign(pair: KeyPair, content: bytes, decided_at: dt.datetime, subject: str) -
         content: What is signed.
         decided_at: Stands in the trusted comment, as minisign writes its time.
         subject: One line of printable ASCII without tabs: which bundle this is.
+        name: Of the file that is signed.
     """
-    trusted = f"timestamp:{int(decided_at.timestamp())}\tfile:manifest.json\thashed\tbundle:{subject}"
+    trusted = f"timestamp:{int(decided_at.timestamp())}\tfile:{name}\thashed\tbundle:{subject}"
     signature = pair.secret_key.sign(content, untrusted_comment=UNTRUSTED_COMMENT, trusted_comment=trusted)
     return bytes(signature) + b"\n"
 

@@ -14,6 +14,7 @@ from pipeline.publication.agreement import Check, agreement
 from pipeline.publication.datapackage import DATAPACKAGE_NAME
 from pipeline.publication.encoding import escaped, read_csv, read_parquet
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, Manifest
+from pipeline.publication.shelf import TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME, Tombstone, tombstone_of
 from pipeline.publication.signing import PUBLIC_KEY_NAME, read_public_key, signature_holds
 from pipeline.release.artefact import TableFacts
 
@@ -37,6 +38,13 @@ def verify_bundle(folder: Path, public_key: str | None = None) -> tuple[Check, .
     """
     if not folder.is_dir():
         raise VerificationError("a bundle must be a folder", value=folder, remedy="Give the folder named r1, r2, ...")
+    if (folder / TOMBSTONE_NAME).is_file():
+        stone = verify_tombstone(folder, public_key)
+        raise VerificationError(
+            "a withdrawn release is not to be used any more",
+            value=f"withdrawn on {stone.withdrawn_at[:10]}: {stone.reason}",
+            remedy="Delete your copies, and look for a later revision.",
+        )
     key, source = _key_for(folder, public_key)
     content = seal.read_part(folder, MANIFEST_NAME)
     checks = _require([_signature(folder, content, key, source)])
@@ -46,6 +54,34 @@ def verify_bundle(folder: Path, public_key: str | None = None) -> tuple[Check, .
     tables = {facts.name: _table(folder, facts) for facts in manifest.tables}
     checks += _require([check for facts in manifest.tables for check in _table_checks(folder, manifest, facts, tables)])
     return (*checks, *_require([_description(folder), *agreement(manifest, tables)]))
+
+
+def verify_tombstone(folder: Path, public_key: str | None = None) -> Tombstone:
+    """What says that a bundle is withdrawn, once its signature holds.
+
+    Args:
+        folder: Where the bundle was.
+        public_key: As for ``verify_bundle``.
+
+    Raises:
+        VerificationError: The publisher did not sign it, or other files stand beside it.
+    """
+    key, _ = _key_for(folder, public_key)
+    content = seal.read_part(folder, TOMBSTONE_NAME)
+    others = sorted(path.name for path in folder.iterdir() if path.name not in _OF_TOMBSTONE)
+    holds = signature_holds(key, content, seal.read_part(folder, TOMBSTONE_SIGNATURE_NAME))
+    _require(
+        [
+            Check(TOMBSTONE_NAME, "signed by the publisher", holds, ""),
+            Check(TOMBSTONE_NAME, "nothing else is left", not others, ", ".join(others[:5])),
+        ]
+    )
+    stone = tombstone_of(folder)
+    assert stone is not None
+    return stone
+
+
+_OF_TOMBSTONE = (TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME)
 
 
 def _key_for(folder: Path, public_key: str | None) -> tuple[minisign.PublicKey, str]:

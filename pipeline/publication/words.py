@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import math
 import re
@@ -34,6 +35,16 @@ def key_label(dimension: str, key: str) -> str:
 def whole_number(value: int) -> str:
     """``12,345``."""
     return f"{value:,}"
+
+
+def day(when: dt.date) -> str:
+    """``5 October 2026``."""
+    return f"{when.day} {when:%B %Y}"
+
+
+def moment(when: dt.datetime) -> str:
+    """``5 October 2026, 14:03 UTC``, in the time zone that the instant carries."""
+    return f"{day(when)}, {when:%H:%M %Z}"
 
 
 def decimal(value: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pipeline.errors import LedgerError, NotApprovedError
+from pipeline.errors import LedgerError
 from pipeline.privacy.accountant import compose
 from pipeline.privacy.chain import Entry, EntryKind
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.release.explanation import Checks, Cost, Decision, History
-from pipeline.review.decisions import candidate_sha256, newest_decision
+from pipeline.review.decisions import Register
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.validation.verdicts import Verdicts
@@ -30,19 +31,20 @@ def reservation(ledger: Ledger, key: ReleaseKey) -> Reservation:
     return Reservation.model_validate(dict(kinds[EntryKind.RESERVED].payload))
 
 
-def history(ledger: Ledger, key: ReleaseKey, cap: BudgetCap) -> History:
+def history(register: Register, key: ReleaseKey, cap: BudgetCap) -> History:
     """The history of a drawn release.
 
     Args:
-        ledger: That holds it.
+        register: That holds it.
         key: Of the release.
         cap: Of its population.
 
     Raises:
         LedgerError: It was not drawn, or the chain of hashes is broken.
     """
+    ledger = register.ledger
     reserved = reservation(ledger, key)
-    newest = {entry.kind: entry for entry in ledger.entries(key)}  # of several of a kind the last
+    newest = {entry.kind: entry for entry in register.history(key)}  # of several of a kind the last
     published = newest.get(EntryKind.PUBLISHED)
     return History(
         reserved_at=newest[EntryKind.RESERVED].at,
@@ -50,7 +52,7 @@ def history(ledger: Ledger, key: ReleaseKey, cap: BudgetCap) -> History:
         artefact_sha256=newest[EntryKind.DRAWN].payload["artefact_sha256"],
         cost=_cost(ledger, reserved, cap),
         checks=_checks(ledger, key, newest.get(EntryKind.CHECKED)),
-        decision=_decision(ledger, key),
+        decision=_decision(register, key),
         published_at=published.at if published else "",
         manifests=published.payload["manifests"] if published else None,
         revises=reserved.revises,
@@ -67,26 +69,26 @@ def _checks(ledger: Ledger, key: ReleaseKey, entry: Entry | None) -> Checks | No
     content = ledger.checks(key)
     if entry is None or content is None:
         return None
-    checks = Verdicts.from_bytes(content).checks
-    failed = tuple(f"{check.subject}: {check.check}" for check in checks if not check.success)
-    return Checks(entry.at, len(checks) - len(failed), len(checks), failed, entry.payload["checks_sha256"])
+    verdicts = Verdicts.from_bytes(content)
+    failed, warned = (
+        tuple(f"{check.subject}: {check.check}" for check in chosen) for chosen in (verdicts.failed, verdicts.warnings)
+    )
+    of = len(verdicts.checks)
+    return Checks(entry.at, of - len(failed) - len(warned), of, failed, entry.payload["checks_sha256"], warned)
 
 
-def _decision(ledger: Ledger, key: ReleaseKey) -> Decision | None:
-    entry = newest_decision(ledger, key)
-    if entry is None:
+def _decision(register: Register, key: ReleaseKey) -> Decision | None:
+    made = [entry for entry in register.history(key) if entry.kind in (EntryKind.APPROVED, EntryKind.REJECTED)]
+    if not made:
         return None
+    entry = made[-1]
     payload = entry.payload
-    try:
-        stands = candidate_sha256(ledger, key) == payload["candidate_sha256"]
-    except NotApprovedError:  # its checks have failed since
-        stands = False
     return Decision(
         at=entry.at,
         verb=entry.kind.value,
         reviewer=payload["reviewer"],
         reason=payload["reason"],
         scripted=payload["scripted"],
-        stands=stands,
+        stands=entry in register.decisions(key),
         candidate_sha256=payload["candidate_sha256"],
     )

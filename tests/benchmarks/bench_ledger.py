@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.privacy.accountant import Charge, compose
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import BudgetError
 from pipeline.privacy.accountant import Charge, compose
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population

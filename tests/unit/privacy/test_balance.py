@@ -7,7 +7,8 @@ import pytest
 from pipeline.privacy.accountant import Charge, compose
 from pipeline.privacy.balance import MOST_PERIODS, around, by_period, by_release, periods_of
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from pipeline.errors import BudgetError, LedgerError
 from pipeline.privacy.accountant import Charge
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population
@@ -310,7 +311,8 @@ import alembic.command
 import dp_accounting.pld.privacy_loss_distribution
 import sqlalchemy.dialects.postgresql.psycopg
 from pipeline.errors import BudgetError
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 

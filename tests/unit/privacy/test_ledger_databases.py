@@ -16,7 +16,8 @@ from pipeline.privacy import chain, database, migrations
 from pipeline.privacy.accountant import Charge
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.database import VERSIONS
-from pipeline.privacy.ledger import Ledger, Reservation
+from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.reservations import Reservation
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.workspace import LEDGER_VARIABLE, Workspace

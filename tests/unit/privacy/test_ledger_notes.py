@@ -18,22 +18,31 @@ from pipeline.local.summary import snapshot
 from pipeline.privacy.accountant import Charge
 from pipeline.privacy.balance import by_release
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Ledger, Reservation
-from pipeline.review import decisions, history
+from pipeline.privacy.ledger import Ledger, Origin
+from pipeline.privacy.reservations import Reservation
+from pipeline.review import history
+from pipeline.review.decisions import Register
+from pipeline.review.reviewers import Reviewers
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import HOME_VARIABLE, LEDGER_VARIABLE, Workspace
 from tests.builders import site_document
+from tests.reviewing import reviewer, specification
 from tests.unit.publication.releases import release_of
 
 CAP = BudgetCap(epsilon=30, delta=1e-5)
 RELEASE = release_of(site="Test site")
 KEY = RELEASE.key
+ASKED = specification(release=KEY.release)
 CHECKS = Verdicts((Verdict("release", "countries", "no group is smaller than k", True),)).to_bytes()
 STAGING, PERIOD = "staging.visitors", "2026-W41"
 PURGED = {"population": "visitors", "period": PERIOD, "staged": "2026-10-12T00:30:00+00:00"}
+
+
+def register(ledger: Ledger, folder: Path = Path("nowhere")) -> Register:
+    return Register(ledger, Reviewers(folder))
 
 
 def note_all(ledger: Ledger) -> None:
@@ -48,7 +57,7 @@ def release_with(ledger: Ledger, noting: bool) -> None:
     """One release up to the reviewer's decision, with notes between all steps, or without any."""
     steps: list[Callable[[], object]] = [
         lambda: ledger.reserve(KEY, reservation(), CAP),
-        lambda: ledger.record_draw(KEY, RELEASE.to_bytes()),
+        lambda: ledger.record_draw(KEY, RELEASE.to_bytes(), origin=Origin(ASKED.canonical)),
         lambda: ledger.record_checks(KEY, CHECKS, passed=True),
     ]
     for number, step in enumerate(steps):
@@ -65,7 +74,7 @@ def reservation() -> Reservation:
             "population": "visitors",
             "period_start": "2026-10-05",
             "period_end": "2026-10-12",
-            "specification_sha256": "5" * 64,
+            "specification_sha256": ASKED.sha256,
             "charge": Charge(counts={"1": 1}, pure={}, delta=1e-9),
         }
     )
@@ -135,14 +144,14 @@ def test_a_note_is_of_no_release_and_an_entry_of_a_release_is_no_note(noted: Led
 
 def test_a_release_stands_where_it_would_without_notes(noted: Ledger, plain: Ledger) -> None:
     asked: list[Callable[[Ledger], object]] = [
-        decisions.waiting,
+        lambda ledger: register(ledger).waiting(),
         lambda ledger: ledger.state(KEY),
         lambda ledger: ledger.standing(KEY.release, KEY.period),
         lambda ledger: ledger.reservations(),
         lambda ledger: ledger.spent(Population.VISITORS, dt.date(2026, 10, 12), CAP),
         lambda ledger: by_release(ledger, {Population.VISITORS: CAP}),
         lambda ledger: history.reservation(ledger, KEY),
-        lambda ledger: history.history(ledger, KEY, CAP).artefact_sha256,
+        lambda ledger: history.history(register(ledger), KEY, CAP).artefact_sha256,
         lambda ledger: [entry.kind for entry in ledger.entries(KEY)],
         lambda ledger: ledger.revision_for(KEY.release, KEY.period, "a file came late"),
     ]
@@ -150,13 +159,14 @@ def test_a_release_stands_where_it_would_without_notes(noted: Ledger, plain: Led
         assert ask(noted) == ask(plain)
 
 
-def test_decisions_and_revisions_go_on_beside_notes(noted: Ledger) -> None:
-    decisions.approve(noted, KEY, "ana", "fine")
+def test_decisions_and_revisions_go_on_beside_notes(noted: Ledger, tmp_path: Path) -> None:
+    ana = reviewer(Reviewers(tmp_path))
+    register(noted, tmp_path).approve(KEY, ana, "fine")
     noted.note(EntryKind.PURGED, STAGING, PERIOD, PURGED | {"staged": "after the decision"})
-    assert decisions.require_approval(noted, KEY).reviewer == "ana"
+    assert register(noted, tmp_path).approval(KEY).reviewer == "ana"
     assert noted.record(EntryKind.PUBLISHED, KEY, {"manifests": {}}) is True
     assert noted.state(KEY) is EntryKind.PUBLISHED
-    assert decisions.withdraw(noted, KEY, "ana", "published in error") is True
+    assert register(noted, tmp_path).withdraw(KEY, ana, "published in error") is True
 
 
 def test_review_list_shows_the_candidate_alone(home: Path) -> None:

@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.publication import bundle
 from pipeline.publication.bundle import publish_release
 from pipeline.publication.manifest import Approved
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.workspace import Workspace
 from tests.unit.publication.releases import approval_of, release_of
+
+
+@pytest.fixture(autouse=True)
+def uninspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the suite on bundles out, which takes a second: tests/unit/validation/test_bundle_checks.py has it."""
+    monkeypatch.setattr(bundle, "_inspect", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import pytest
 from pipeline.errors import PublicationError
 from pipeline.publication.charts import chart_rows, draw_charts
 from pipeline.publication.manifest import Approval
-from pipeline.publication.report import BudgetFacts, ordered, report_bytes, write_report
+from pipeline.publication.report import BudgetFacts, report_bytes, write_report
+from pipeline.publication.sections import ordered
 from pipeline.publication.views import view, whole
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
@@ -210,6 +211,16 @@ def test_a_failed_check_is_named_in_words(release: PrivateRelease) -> None:
     text = words(release, verdicts=checks)
     assert "1 check of 2 failed: not to be published" in text
     assert "failed countries adds up" in text
+
+
+def test_a_warning_is_not_called_a_failure(release: PrivateRelease) -> None:
+    warned = Verdict("release", "countries", "nothing moved", False, "warning")
+    text = words(release, verdicts=Verdicts((Verdict("release", "x", "holds", True), warned)))
+    assert "1 check passed, with 1 warning beside" in text
+    assert "! warning countries nothing moved" in text
+    assert "failed" not in text
+    failed = Verdicts((Verdict("release", "x", "adds up", False), warned))
+    assert "1 check of 2 failed: not to be published" in words(release, verdicts=failed)
 
 
 def test_no_check_at_all_is_no_pass(release: PrivateRelease) -> None:

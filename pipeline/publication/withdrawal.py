@@ -1,0 +1,104 @@
+"""Withdrawing what was published: the word of a reviewer first, then the bundles go and tombstones stay."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+
+from pipeline.disk import sync_folder
+from pipeline.errors import LedgerError
+from pipeline.privacy.chain import Entry, EntryKind
+from pipeline.privacy.ledger import Ledger
+from pipeline.publication import files, shelf
+from pipeline.publication.manifest import json_bytes
+from pipeline.publication.shelf import TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME, Tombstone
+from pipeline.publication.signing import sign, signing_key
+from pipeline.release.artefact import PrivateRelease
+from pipeline.review.decisions import Register
+from pipeline.review.reviewers import Signer
+from pipeline.spec import ReleaseKey
+from pipeline.vocabulary import Audience
+from pipeline.workspace import Workspace
+
+
+def withdraw(workspace: Workspace, key: ReleaseKey, signer: Signer, reason: str) -> bool:
+    """Withdraw a published release, and take its bundles from all audiences.
+
+    The ledger has the decision first: where this is killed in between, doing it again takes the bundles away.
+
+    Args:
+        workspace: Of the site.
+        key: Of the release.
+        signer: The reviewer.
+        reason: Why, in one line; recipients read it.
+
+    Returns:
+        False where it was withdrawn before; its bundles are gone then too.
+
+    Raises:
+        NotApprovedError: The reason is missing, or the reviewer is none.
+        LedgerError: It was not published.
+        PublicationError: A bundle cannot be taken away. The release is withdrawn.
+    """
+    register = Register.of(workspace)
+    new = register.withdraw(key, signer, reason)
+    take_away(workspace, register.ledger, key)
+    return new
+
+
+def take_away(workspace: Workspace, ledger: Ledger, key: ReleaseKey) -> None:
+    """Put tombstones in the place of a withdrawn release's bundles; those that stand there already stay.
+
+    Raises:
+        LedgerError: It is not withdrawn.
+        PublicationError: A folder cannot be written.
+    """
+    newest = {entry.kind: entry for entry in ledger.entries(key)}
+    published, withdrawn = newest.get(EntryKind.PUBLISHED), newest.get(EntryKind.WITHDRAWN)
+    if published is None or withdrawn is None:
+        raise LedgerError("what is taken away must be published and withdrawn", value=key)
+    stones = _tombstones(_title(ledger, key), published, withdrawn)
+    with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
+        files.sweep(workspace.published)
+        for stone in stones:
+            _put_up(stone, workspace)
+        shelf.refresh(workspace.published, tuple(stone.audience for stone in stones), key.release)
+
+
+def _put_up(stone: Tombstone, workspace: Workspace) -> None:
+    place = workspace.bundle(stone.audience, stone.release, stone.period, stone.revision)
+    if shelf.tombstone_of(place) is not None:
+        return
+    content = json_bytes(stone.model_dump(mode="json"))
+    at = dt.datetime.fromisoformat(stone.withdrawn_at)
+    subject = f"{stone.audience}/{stone.release}/{stone.period}/r{stone.revision} withdrawn"
+    signature = sign(signing_key(workspace), content, at, subject, TOMBSTONE_NAME)
+    # A run that is killed between the two renamings leaves nothing to read, and the next one puts the tombstone up.
+    made, gone = (place.with_name(f".{place.name}.{what}{files.PARTIAL}") for what in ("stone", "gone"))
+    files.fill_folder(made, {TOMBSTONE_NAME: content, TOMBSTONE_SIGNATURE_NAME: signature})
+    if place.exists():
+        place.rename(gone)
+    made.rename(place)
+    sync_folder(place.parent)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _tombstones(title: str, published: Entry, withdrawn: Entry) -> tuple[Tombstone, ...]:
+    return tuple(
+        Tombstone(
+            release=withdrawn.key.release,
+            period=withdrawn.key.period,
+            revision=withdrawn.key.revision,
+            audience=Audience(audience),
+            title=title,
+            issued=published.at,
+            withdrawn_at=withdrawn.at,
+            reason=withdrawn.payload["reason"],
+            manifest_sha256=digest,
+        )
+        for audience, digest in sorted(published.payload["manifests"].items())
+    )
+
+
+def _title(ledger: Ledger, key: ReleaseKey) -> str:
+    return PrivateRelease.from_bytes(ledger.artefact(key) or b"").header.title

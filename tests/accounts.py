@@ -1,0 +1,43 @@
+"""Accounts of tests: their passwords are hashed quickly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from argon2 import PasswordHasher
+
+from pipeline.errors import AccessError
+from pipeline.privacy import database
+from pipeline.review.accounts import Accounts
+from pipeline.review.passwords import Hashing
+from pipeline.review.reviewers import Reviewers
+from pipeline.review.trail import What
+
+PASSWORD: Final = "four grey herons wade"
+OTHER: Final = "nine tin kettles sing"
+WRONG: Final = "not the right words"
+
+
+def quick() -> Hashing:
+    """Hashing that costs nothing, for tests alone."""
+    return Hashing(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+def accounts_at(address: str, folder: Path) -> Accounts:
+    """Accounts in a database, with public keys in a folder."""
+    return Accounts(database.opened(address), Reviewers(folder), quick())
+
+
+def guess(address: str, folder: Path, times: int) -> None:
+    """Try to log in, wrongly: what a process of its own does."""
+    found = accounts_at(address, folder)
+    for _ in range(times):
+        with pytest.raises(AccessError):
+            found.check_in("ana", WRONG)
+
+
+def whats(accounts: Accounts, account: str | None = None) -> list[What]:
+    """What the log says, the oldest first."""
+    return [event.what for event in reversed(accounts.events()) if account in {None, event.account}]
