@@ -16,19 +16,11 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback, dag, task  # type: ignore[attr-defined]
+from airflow.sdk import dag, task
 
-from pipeline.local.tasks import TASK_DEFAULTS, call, deadline_missed
+from pipeline.local.tasks import TASK_DEFAULTS, call, deadline_missed, run_deadline
 
-ALERTS = [
-    DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
-        interval=dt.timedelta(hours=hours),
-        callback=SyncCallback(deadline_missed, kwargs={"hours": hours}),
-        name=f"A run takes more than {hours} hours",
-    )
-    for hours in (23, 47)
-]
+ALERTS = [run_deadline(hours, f"A run takes more than {hours} hours", deadline_missed) for hours in (23, 47)]
 
 
 @dag(

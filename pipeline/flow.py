@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline.deidentify.staging import SourceCounts
+    from pipeline.deidentify.staging import SourceCounts, Staging
     from pipeline.privacy.balance import PeriodBalance, ReleaseBalance
     from pipeline.privacy.ledger import Ledger
     from pipeline.publication.budget_chart import BudgetPoint
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.release.artefact import PrivateRelease
     from pipeline.spec import BoundSpecification
 
+REJECTED: Final = "rejected"  # how a decision begins that stops a release
 _MOST_ATTEMPTS: Final = 10  # at a draw, while people keep asking
 
 
@@ -48,7 +49,7 @@ def stage(population: str, period: str, progress: Progress = silent) -> str:
 
 
 def check_staging(population: str, period: str) -> str:
-    """Run the suites on staging; keeps verdicts beside it, without which nothing is drawn from it.
+    """Run the suites on how a period was read and on its staging; without these verdicts nothing is drawn from it.
 
     Raises:
         ChecksFailedError: A check failed.
@@ -68,7 +69,7 @@ def check_staging(population: str, period: str) -> str:
     return f"{population}/{period}"
 
 
-def draw(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
+def draw(release: str, period: str, progress: Progress = silent, revise: str = "", triggered_by: str = "") -> str:
     """Reserve budget, draw once and record; a release that was drawn is returned as it was.
 
     What people asked for until then is applied first. Where somebody asks while it is drawn, the noise is thrown away,
@@ -80,6 +81,7 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
         progress: Told of each step.
         revise: Why the release is made anew, as its next revision at its own cost. A reason makes one revision: tried
             again, it returns that one.
+        triggered_by: Who asked for it, who therefore cannot approve it; empty for a schedule.
 
     Returns:
         ``weekly_audience/2026-W41/r1``.
@@ -89,12 +91,13 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
         RequestError: Somebody's request cannot be applied, or requests keep coming in. Nothing was drawn.
         ConfigurationError: The period's key, or the key of requests, is missing or another one. Nothing was spent.
         StagingError: The period was not ingested and checked, or has nobody in it. Nothing was spent.
+        ChecksFailedError: A check on staging, or on the bounded counts of people, failed. Nothing was spent.
         BudgetError: It would overdraw the budget. Nothing was spent.
         LedgerError: It was drawn under another specification, or there is nothing to revise.
     """
     from pipeline.deidentify.locks import held
     from pipeline.policy import bind_covered
-    from pipeline.privacy.ledger import Ledger
+    from pipeline.privacy.ledger import Ledger, Origin
     from pipeline.privacy.reservations import reservation_of
     from pipeline.rights.applying import AskedMeanwhileError, require_applied, require_none_waiting
     from pipeline.rights.retention import require_unpurged
@@ -115,7 +118,8 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
             reserve = partial(ledger.reserve, key, reservation, cap)
             content = _draw_once(workspace, bound, covering, key, reserve, progress)
             with suppress(AskedMeanwhileError):
-                ledger.record_draw(key, content, partial(require_none_waiting, population))
+                origin = Origin(bound.specification.canonical, triggered_by)
+                ledger.record_draw(key, content, partial(require_none_waiting, population), origin)
                 return str(key)
     raise RequestError(
         f"what people asked for must be in force before anything is drawn of {population}",
@@ -132,39 +136,61 @@ def _draw_once(
     reserve: Callable[[], object],
     progress: Progress,
 ) -> bytes:
-    """Draw from staging whose lock the caller holds; ``reserve`` is called when everything that it takes is there."""
+    """Draw from staging whose lock the caller holds; ``reserve`` is called when everything that it takes is there.
+
+    Counting people tells nobody anything yet: budget is reserved before the noise, and after the checks on counts.
+    """
     from pipeline.deidentify.obeying import settled
     from pipeline.deidentify.pseudonyms import period_key
-    from pipeline.deidentify.staging import read_checks
     from pipeline.people.bounding import bounded_groups, require_dimensions
     from pipeline.release.draw import draw_release
-    from pipeline.validation.verdicts import Verdicts
 
     population, when = bound.specification.population, Period.parse(key.period)
     staging = settled(workspace, population, when)
-    Verdicts.from_bytes(read_checks(staging)).require()
+    _require_checked(staging)
     require_dimensions(bound, staging)
     secret = period_key(workspace, population, when, make=False)
-    reserve()
     groups = bounded_groups(bound, staging, secret, workspace.home / "spill", progress, covering=covering)
+    from pipeline.validation.people import check_people  # takes ten seconds: not before what refuses at once
+
+    check_people(workspace, bound, groups).require()
+    reserve()
     return draw_release(bound, groups, revision=key.revision).to_bytes()
 
 
+def _require_checked(staging: Staging) -> None:
+    """Refuse staging of which not every suite says that it may be drawn from."""
+    from pipeline.deidentify.staging import read_checks
+    from pipeline.validation.verdicts import Verdicts
+
+    verdicts = Verdicts.from_bytes(read_checks(staging)).require()
+    wanted = {"sources", f"staging_{staging.population}"}
+    if missing := wanted - {check.suite for check in verdicts.checks}:
+        raise StagingError(
+            "staging must be checked by every suite before anything is drawn from it",
+            value=f"no verdicts of {', '.join(sorted(missing))} on {staging.population} in {staging.period}",
+            remedy=f"Run the check task of ingest_{staging.population} for this period.",
+        )
+
+
 def validate(release: str, period: str) -> str:
-    """Check a drawn release, record the verdicts, and write the reviewer's report.
+    """Check a drawn release, record the verdicts, and write the reviewer's report. Warnings stop nothing.
 
     Raises:
-        ChecksFailedError: A check failed: nobody can approve it, so it is not published.
+        ChecksFailedError: A critical check failed: nobody can approve it, so it is not published.
     """
     from pipeline.privacy.ledger import Ledger
     from pipeline.publication.report import write_report
+    from pipeline.review.changes import previous_when_checked
+    from pipeline.review.history import reservation
     from pipeline.validation.release import check_release
 
     workspace = Workspace.from_environment()
     ledger = Ledger.open(workspace.ledger)
     key = ledger.standing(release, period)
     drawn = _drawn(ledger, key)
-    verdicts = check_release(workspace, drawn)
+    previous, reserved = previous_when_checked(ledger, key), reservation(ledger, key).charge
+    verdicts = check_release(workspace, drawn, previous, reserved=reserved)
     ledger.record_checks(key, verdicts.to_bytes(), passed=verdicts.passed)
     path = workspace.report(release, period, key.revision)
     facts = budget_facts(workspace, drawn.header.population, Period.parse(period))
@@ -173,57 +199,57 @@ def validate(release: str, period: str) -> str:
     return str(key)
 
 
-def is_decided(release: str, period: str) -> bool:
-    """Whether a reviewer approved the candidate as it stands.
+def decision(release: str, period: str) -> str:
+    """What reviewers decided on the candidate as it stands: who approved or rejected it; empty while it waits.
 
     Raises:
-        NotApprovedError: It was rejected.
+        NotApprovedError: There is nothing that anybody could decide on, or it is withdrawn.
     """
-    from pipeline.privacy.ledger import Ledger
-    from pipeline.review.decisions import require_approval, waiting
+    from pipeline.review.decisions import Register
 
-    ledger = Ledger.open(Workspace.from_environment().ledger)
-    key = ledger.standing(release, period)
-    if key in waiting(ledger):
-        return False
-    require_approval(ledger, key)
-    return True
+    register = Register.of(Workspace.from_environment())
+    key = register.ledger.standing(release, period)
+    if register.is_waiting(key):
+        return ""
+    if rejection := register.rejection(key):
+        return f"{REJECTED} by {rejection}"
+    return f"approved by {register.approval(key).reviewer}"
 
 
-def approve(key: ReleaseKey, reviewer: str, reason: str, scripted: bool = False) -> None:
-    """Record an approval of the candidate as it stands.
+def review_page(release: str, period: str) -> str:
+    """The address at which reviewers decide on the candidate as it stands."""
+    from pipeline.review.links import page_of
 
-    Raises:
-        NotApprovedError: There is a newer revision, which the reviewer has not read.
+    return page_of(standing(release, period))
+
+
+def alert_review(release: str, period: str, hours: str, run: str, state: str) -> str:
+    """Write down that a run of an export waits past its deadline; nothing where the release is decided.
+
+    Args:
+        release: Its name.
+        period: Its period.
+        hours: Which deadline, in hours.
+        run: Id of the run.
+        state: Its state.
+
+    Returns:
+        The file, from the site's folder; empty where there is none.
     """
-    from pipeline.privacy.ledger import Ledger
-    from pipeline.review import decisions
+    from pipeline.review.decisions import Register
+    from pipeline.review.late import alert, alerts
 
-    ledger = Ledger.open(Workspace.from_environment().ledger)
-    decisions.require_newest(ledger, key)
-    decisions.approve(ledger, key, reviewer, reason, scripted=scripted)
-
-
-def reject(key: ReleaseKey, reviewer: str, reason: str) -> None:
-    """Record a rejection of the candidate as it stands.
-
-    Raises:
-        NotApprovedError: There is a newer revision, which the reviewer has not read.
-    """
-    from pipeline.privacy.ledger import Ledger
-    from pipeline.review import decisions
-
-    ledger = Ledger.open(Workspace.from_environment().ledger)
-    decisions.require_newest(ledger, key)
-    decisions.reject(ledger, key, reviewer, reason)
+    workspace = Workspace.from_environment()
+    register, key = Register.of(workspace), standing(release, period)
+    path = alert(register, alerts(workspace), key, float(hours), run, state)
+    return str(path.relative_to(workspace.home)) if path else ""
 
 
 def waiting() -> list[ReleaseKey]:
     """Candidates on which nobody decided yet."""
-    from pipeline.privacy.ledger import Ledger
-    from pipeline.review import decisions
+    from pipeline.review.decisions import Register
 
-    return list(decisions.waiting(Ledger.open(Workspace.from_environment().ledger)))
+    return list(Register.of(Workspace.from_environment()).waiting())
 
 
 def standing(release: str, period: str) -> ReleaseKey:
@@ -239,19 +265,20 @@ def publish(release: str, period: str) -> str:
     Raises:
         PolicyError: The privacy policy does not cover, or covers no more, what was drawn.
         NotApprovedError: No approval covers exactly this candidate.
+        ChecksFailedError: A check of what recipients would read failed; nothing became visible.
         PublicationError: A bundle cannot be written, or differs from what was published.
     """
     from pipeline.policy import require_covered_today
     from pipeline.privacy.chain import EntryKind
-    from pipeline.privacy.ledger import Ledger
     from pipeline.publication.bundle import Approved, publish_release
-    from pipeline.review.decisions import require_approval
+    from pipeline.review.decisions import Register
     from pipeline.validation.verdicts import Verdicts
 
     workspace = Workspace.from_environment()
-    ledger = Ledger.open(workspace.ledger)
+    register = Register.of(workspace)
+    ledger = register.ledger
     key = ledger.standing(release, period)
-    approval = require_approval(ledger, key)
+    approval = register.approval(key)
     verdicts = Verdicts.from_bytes(ledger.checks(key) or b"[]").require()
     approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
     drawn = _drawn(ledger, key)
@@ -297,22 +324,23 @@ def explain(release: str, period: str) -> str:
     Raises:
         LedgerError: It was not drawn.
     """
-    from pipeline.privacy.ledger import Ledger
     from pipeline.release import explanation
+    from pipeline.review.decisions import Register
     from pipeline.review.history import history, reservation
     from pipeline.site import load_site
 
     workspace = Workspace.from_environment()
-    ledger, site = Ledger.open(workspace.ledger), load_site(workspace.site_file)
+    register, site = Register.of(workspace), load_site(workspace.site_file)
+    ledger = register.ledger
     key = ledger.standing(release, str(Period.parse(period)))
     population = reservation(ledger, key).population
-    drawn, told = _drawn(ledger, key), history(ledger, key, site.budget[population])
+    drawn, told = _drawn(ledger, key), history(register, key, site.budget[population])
     visitors = population is Population.VISITORS
     origins = explanation.VISITOR_ORIGINS if visitors else explanation.customer_origins(site)
     return explanation.explain(drawn, _line_counts(workspace, population, period), told, origins)
 
 
-def run(release: str, period: str, progress: Progress = silent, revise: str = "") -> str:
+def run(release: str, period: str, progress: Progress = silent, revise: str = "", triggered_by: str = "") -> str:
     """All stages up to the reviewer's decision, without Airflow: to write a specification, or to revise a release."""
     from pipeline.policy import bind_covered
     from pipeline.privacy.ledger import Ledger
@@ -323,7 +351,7 @@ def run(release: str, period: str, progress: Progress = silent, revise: str = ""
         Ledger.open(workspace.ledger).revision_for(release, period, revise)
     stage(population, period, progress)
     check_staging(population, period)
-    draw(release, period, progress, revise)
+    draw(release, period, progress, revise, triggered_by)
     return validate(release, period)
 
 

@@ -1,4 +1,4 @@
-"""Airflow on one machine, for the time of one run: SQLite, three processes, loopback only.
+"""Airflow on one machine, for the time of one run: SQLite, four processes, loopback only.
 
 Airflow's own records begin anew with each start. What must last (budget, releases, decisions) is in the ledger. Only
 DAGs that a run consists of are to run: those that go by the clock stay paused, so that no hour strikes in between.
@@ -39,6 +39,7 @@ _COMPONENTS: Final = {
     "api-server": ("api-server", "--host", HOST, "--workers", "1"),
     "scheduler": ("scheduler", "--skip-serve-logs"),  # its log server would listen on every interface
     "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),  # as the scheduler's
 }
 # Imported once and inherited by every task: Great Expectations alone takes seconds.
 _PRELOADED: Final = (
@@ -46,7 +47,7 @@ _PRELOADED: Final = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.providers.standard.decorators.python",
-    "airflow.providers.standard.decorators.sensor",
+    "pipeline.local.awaiting",
     "pipeline.local.tasks",
     "pipeline.deidentify.visitors",
     "pipeline.validation.staging",
@@ -54,6 +55,7 @@ _PRELOADED: Final = (
     "pipeline.rights.applying",
     "pipeline.release.draw",
     "pipeline.publication.bundle",
+    "pipeline.review.decisions",
 )
 
 

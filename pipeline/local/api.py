@@ -58,30 +58,30 @@ class AirflowApi:
 
     def login(self, name: str, password: str) -> None:
         """Get a token for the calls that follow."""
-        answer = self._call("POST", "/auth/token", {"username": name, "password": password})
+        answer = self.call("POST", "/auth/token", {"username": name, "password": password})
         self._token = str(answer["access_token"])
 
     def unhealthy(self) -> list[str]:
         """Components that do not work yet; all of them while the server does not answer."""
-        needed = ("metadatabase", "scheduler", "dag_processor")
+        needed = ("metadatabase", "scheduler", "dag_processor", "triggerer")
         try:
-            health = self._call("GET", "/api/v2/monitor/health")
+            health = self.call("GET", "/api/v2/monitor/health")
         except (OSError, http.client.HTTPException, DemographicsError):
             return ["api_server", *needed]
         return [name for name in needed if health.get(name, {}).get("status") != "healthy"]
 
     def dags(self) -> set[str]:
         """Ids of the DAGs that were parsed."""
-        return {dag["dag_id"] for dag in self._call("GET", "/api/v2/dags?limit=100")["dags"]}
+        return {dag["dag_id"] for dag in self.call("GET", "/api/v2/dags?limit=100")["dags"]}
 
     def import_errors(self) -> list[str]:
         """The last line of each DAG file's import error: for our errors rule, value and remedy."""
-        errors = self._call("GET", "/api/v2/importErrors?limit=100")["import_errors"]
+        errors = self.call("GET", "/api/v2/importErrors?limit=100")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace'].strip().splitlines()[-1]}" for error in errors]
 
     def let_run(self, dag: str) -> None:
         """Unpause a DAG."""
-        self._call("PATCH", f"/api/v2/dags/{quote(dag)}", {"is_paused": False})
+        self.call("PATCH", f"/api/v2/dags/{quote(dag)}", {"is_paused": False})
 
     def trigger(self, dag: str, period: str = "", as_of: dt.datetime | None = None) -> DagRun:
         """Start a run.
@@ -95,24 +95,32 @@ class AirflowApi:
             "logical_date": as_of.isoformat() if as_of else None,
             "partition_key": partition_key(Period.parse(period)) if period else None,
         }
-        return _dag_run(self._call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body))
+        return _dag_run(self.call("POST", f"/api/v2/dags/{quote(dag)}/dagRuns", body))
 
     def runs(self) -> list[DagRun]:
         """All runs of all DAGs, oldest first."""
         query = urlencode({"limit": 100, "order_by": "id"})
-        return [_dag_run(run) for run in self._call("GET", f"/api/v2/dags/~/dagRuns?{query}")["dag_runs"]]
+        return [_dag_run(run) for run in self.call("GET", f"/api/v2/dags/~/dagRuns?{query}")["dag_runs"]]
 
     def refreshed(self, run: DagRun) -> DagRun:
         """A run as it stands now."""
-        return _dag_run(self._call("GET", f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}"))
+        return _dag_run(self.call("GET", f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}"))
 
     def tasks(self, run: DagRun) -> list[TaskRun]:
         """The tasks of a run."""
         path = f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}/taskInstances"
-        found = self._call("GET", path)["task_instances"]
+        found = self.call("GET", path)["task_instances"]
         return [TaskRun(task["task_id"], task["state"] or "", task["try_number"]) for task in found]
 
-    def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        """Call the API.
+
+        Returns:
+            What it answers, parsed.
+
+        Raises:
+            DemographicsError: It refuses.
+        """
         # http.client knows no proxies, so that a proxy in the environment cannot come between.
         connection = http.client.HTTPConnection(HOST, self._port, timeout=_TIMEOUT)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}

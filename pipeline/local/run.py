@@ -16,12 +16,13 @@ from pipeline.errors import DemographicsError
 from pipeline.local.airflow import LocalAirflow
 from pipeline.local.api import DagRun, TaskRun
 from pipeline.local.board import Board
+from pipeline.local.reviewing import scripted_reviewer
 from pipeline.periods import Period
+from pipeline.review.decisions import Register
 from pipeline.spec import ReleaseKey, ReleaseSpecification, load_specifications
 from pipeline.vocabulary import Population
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
 
-SCRIPTED_REVIEWER: Final = "scripted-reviewer"
 _REASON: Final = "Approved by a script because all checks passed; nobody looked."
 _POLL: Final = 0.5  # seconds
 _EXPORT: Final = "export_"
@@ -29,7 +30,7 @@ _EXPORT: Final = "export_"
 _WORDS: Final = {
     "running": "runs",
     "up_for_retry": "waits to be tried again",
-    "up_for_reschedule": "waits for the reviewer",
+    "deferred": "waits for the reviewer",
     "failed": "failed",
 }
 
@@ -78,7 +79,14 @@ def run_site(workspace: Workspace, periods: Sequence[Ingestion], releases: Path,
 
 def _as_they_stand(keys: Iterable[ReleaseKey | None]) -> tuple[ReleaseKey, ...]:
     # Somebody may have revised a release since it was first made.
-    return tuple(sorted(flow.standing(key.release, key.period) for key in keys if key is not None))
+    made = [key for key in keys if key is not None and not rejection(key)]
+    return tuple(sorted(flow.standing(key.release, key.period) for key in made))
+
+
+def rejection(key: ReleaseKey) -> str:
+    """Who rejected a release that was drawn and checked, and why; empty where nobody did."""
+    decided = flow.decision(key.release, key.period)
+    return decided if decided.startswith(flow.REJECTED) else ""
 
 
 @contextmanager
@@ -137,17 +145,19 @@ class _Watch:
     def _follow(self, run: DagRun) -> None:
         tasks = self._airflow.api.tasks(run) if run.state in ("running", "failed") else []
         under_way = [f"{task.task} {_WORDS[task.state]}" for task in tasks if task.state in _WORDS]
-        self._board.update(run, ", ".join(under_way))
+        key = self.expected[run.dag, run.period]
+        ended = rejection(key) if key is not None and run.state == "success" else ""
+        self._board.update(run, ended or ", ".join(under_way))
         if run.state == "failed":
             raise _failure(self._airflow, run, tasks)
-        key = self.expected[run.dag, run.period]
         checked = any(task.task == "validate" and task.state == "success" for task in tasks)
         if key is not None and checked and key not in self.approved:
             self._review(key)
 
     def _review(self, key: ReleaseKey) -> None:
         if flow.standing(key.release, key.period) in flow.waiting():
-            flow.approve(key, SCRIPTED_REVIEWER, _REASON, scripted=True)
+            workspace = Workspace.from_environment()
+            Register.of(workspace).approve(key, scripted_reviewer(workspace), _REASON)
             self.approved.add(key)
 
 

@@ -16,7 +16,7 @@ from pipeline.periods import Period
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.release.artefact import PrivateRelease, TableFacts
-from pipeline.review.decisions import require_approval
+from pipeline.review.decisions import Register
 from pipeline.site import load_site
 from pipeline.spec import ReleaseKey
 from pipeline.validation.verdicts import Verdicts
@@ -218,7 +218,7 @@ def _ingested(workspace: Workspace, population: Population, period: Period) -> I
 def _release(workspace: Workspace, key: ReleaseKey, before: Snapshot, after: Snapshot) -> ReleaseLines:
     ledger = Ledger.open(workspace.ledger)
     release = PrivateRelease.from_bytes(ledger.artefact(key) or b"")
-    approval = require_approval(ledger, key)
+    approval = Register.of(workspace).approval(key)
     place = (key.release, key.period, key.revision)
     return ReleaseLines(
         key=key,

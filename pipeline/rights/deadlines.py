@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.alerts import write_alert
 from pipeline.errors import RequestError
 from pipeline.publication import files
 from pipeline.rights import pages
@@ -208,23 +209,20 @@ def alert(workspace: Workspace, now: dt.datetime, hours: int, run: str, state: s
 
     Raises:
         LedgerError: The ledger's database cannot be read.
-        RequestError: The file cannot be written.
+        RequestError: The report cannot be written.
+        ConfigurationError: The alert cannot be written.
     """
     seen = watch(workspace, now)
     told = {
-        "at": now.isoformat(timespec="seconds"),
         "level": "failure" if is_failure(hours) else "warning",
         "run": run,
         "state": state,
-        "hours": hours,
         "waiting": len(seen.ages),
         f"past {WARNING // _HOUR} hours": len(seen.warned),
         f"past {DEADLINE // _HOUR} hours": len(seen.overdue),
         "oldest": seen.ages[0].id if seen.ages else None,
     }
-    path = reports(workspace) / "alerts" / f"{now:%Y%m%dT%H%M%S%f}-{hours}h.json"
-    _write(path, json.dumps(told, indent=2).encode())
-    return path
+    return write_alert(reports(workspace) / "alerts", now, hours, **told)
 
 
 def is_failure(hours: int) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 
 import jinja2
 
-from pipeline.publication.words import counted, key_label, whole_number
+from pipeline.publication.words import counted, day, key_label, moment, whole_number
 
 
 def render(template: str, **context: object) -> str:
@@ -17,16 +16,6 @@ def render(template: str, **context: object) -> str:
     instant, ``moment`` (5 October 2026, 14:03 UTC) of an instant.
     """
     return _environment().get_template(template).render(**context)
-
-
-def day(when: dt.date) -> str:
-    """``5 October 2026``."""
-    return f"{when.day} {when:%B %Y}"
-
-
-def moment(when: dt.datetime) -> str:
-    """``5 October 2026, 14:03 UTC``, in the time zone that the instant carries."""
-    return f"{day(when)}, {when:%H:%M %Z}"
 
 
 def counted_of(number: int, things: str) -> str:

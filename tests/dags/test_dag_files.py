@@ -41,9 +41,9 @@ def described(dag):
             "retries": task.retries,
             "retry_delay": task.retry_delay.total_seconds(),
             "owner": task.owner,
-            "reschedule": bool(getattr(task, "reschedule", False)),
-            "poke_interval": getattr(task, "poke_interval", None),
-            "timeout": getattr(task, "timeout", None),
+            "operator": type(task).__name__,
+            "waits_for": [getattr(task, name, None) for name in ("release", "period")],
+            "links": [link.name for link in task.operator_extra_links],
             "outlets": [outlet.name for outlet in task.outlets],
             "arguments": list(getattr(task, "op_args", ())),
             "trigger_rule": task.trigger_rule,
@@ -55,7 +55,7 @@ def described(dag):
     return {"tasks": tasks, "timetable": timetable, "catchup": dag.catchup, "tags": sorted(dag.tags),
             "max_active_runs": dag.max_active_runs, "documentation": dag.doc_md or "",
             "params": list(dag.params),
-            "deadlines": [[alert.reference.reference_name, alert.interval.total_seconds(), alert.callback.path,
+            "deadlines": [[alert.reference.reference_name, alert.interval, alert.callback.path,
                            alert.callback.kwargs] for alert in dag.deadline or ()]}
 
 bag = DagBag(dag_folder=sys.argv[1])
@@ -139,11 +139,24 @@ def test_an_export_starts_with_its_populations_staging_and_runs_its_stages_in_or
 
 
 @pytest.mark.parametrize("release", sorted(specification_names()))
-def test_waiting_for_the_reviewer_holds_no_worker_and_ends_after_two_weeks(read: dict[str, Any], release: str) -> None:
-    sensor = read["dags"][f"export_{release}"]["tasks"]["await_review"]
-    assert sensor["reschedule"]
-    assert sensor["poke_interval"] == 60
-    assert sensor["timeout"] == 14 * 24 * 3600
+def test_an_export_waits_for_the_reviewers_of_its_release_and_links_to_their_page(
+    read: dict[str, Any], release: str
+) -> None:
+    waiting = read["dags"][f"export_{release}"]["tasks"]["await_review"]
+    assert waiting["operator"] == "AwaitReview"
+    assert waiting["links"] == ["Review page"]
+    assert waiting["waits_for"][0] == release
+    assert waiting["waits_for"][1].startswith("{{ (dag_run.partition_key")
+    assert "<http://127.0.0.1:8600/releases>" in read["dags"][f"export_{release}"]["documentation"]
+
+
+@pytest.mark.parametrize("release", sorted(specification_names()))
+def test_an_export_on_which_nobody_decides_in_two_days_is_told_of(read: dict[str, Any], release: str) -> None:
+    callback = "pipeline.local.tasks.review_overdue"
+    kwargs = {"release": release, "hours": 48}
+    assert read["dags"][f"export_{release}"]["deadlines"] == [
+        ["DagRunQueuedAtDeadline", 48 * 3600, callback, kwargs],
+    ]
 
 
 def test_every_task_has_an_owner_retries_soon_and_is_told_references_only(read: dict[str, Any]) -> None:
@@ -253,9 +266,30 @@ def test_a_specification_in_another_folder_makes_its_dag(tmp_path: Path) -> None
     releases.mkdir()
     document = yaml.safe_load((DAGS / "releases" / "weekly_audience.yaml").read_text())
     (releases / "other.yaml").write_text(yaml.safe_dump(document | {"release": "other"}))
-    found = read_dags(tmp_path, DEMOGRAPHICS_RELEASES=str(releases), DEMOGRAPHICS_REVIEW_POLL="5")
+    found = read_dags(tmp_path, DEMOGRAPHICS_RELEASES=str(releases))
     assert set(found["dags"]) == INGEST | BY_THE_CLOCK | {"export_other"}
-    assert found["dags"]["export_other"]["tasks"]["await_review"]["poke_interval"] == 5
+
+
+def test_the_deadline_of_a_review_and_the_portal_are_those_of_the_environment(tmp_path: Path) -> None:
+    settings = {"DEMOGRAPHICS_REVIEW_DEADLINE": "7.5", "DEMOGRAPHICS_PORTAL_URL": "https://review.example.org/"}
+    export = read_dags(tmp_path, **settings)["dags"]["export_weekly_audience"]
+    assert [deadline[1] for deadline in export["deadlines"]] == [7.5 * 3600]
+    assert "<https://review.example.org/releases>" in export["documentation"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "rule"),
+    [
+        ("DEMOGRAPHICS_REVIEW_DEADLINE", "two days", "must be a number of hours above 0, 8784 at most"),
+        ("DEMOGRAPHICS_PORTAL_URL", "javascript:alert(1)", "must be the address at which reviewers reach the portal"),
+    ],
+)
+def test_a_setting_of_the_review_that_cannot_be_used_is_an_import_error_with_its_rule(
+    tmp_path: Path, setting: str, value: str, rule: str
+) -> None:
+    errors = read_dags(tmp_path, **{setting: value})["errors"]
+    assert set(errors) == {"exports.py"}
+    assert rule in errors["exports.py"]
 
 
 def test_there_are_exactly_the_known_dag_files() -> None:

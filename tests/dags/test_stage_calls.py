@@ -15,10 +15,10 @@ SECRET = "jane.doe@example.org"
 
 # Calls stages that stop in different ways, and tells what a task would log.
 PROGRAM = """
-import json, sys, traceback
+import json, os, sys, traceback
 from pipeline import flow, flow_rights
 from pipeline.errors import BudgetError
-from pipeline.local.tasks import call, deadline_missed
+from pipeline.local.tasks import call, deadline_missed, hours_of, review_overdue, started_by
 
 def over_budget(release, period):
     raise BudgetError("the budget must hold", value="epsilon=2", remedy="Wait.")
@@ -30,12 +30,32 @@ def quoting_a_line(release, period):
         raise OSError(sys.argv[1]) from failure
 
 flow.draw, flow.validate, flow.publish = over_budget, quoting_a_line, lambda release, period: f"{release}/{period}/r1"
+flow.decision = lambda release, period, by: f"{release} {period} {by}"
 flow_rights.watch_requests = lambda: "reports/requests/report.html"
-told = []
+told, late = [], []
 flow_rights.alert_deadline = lambda *references: told.append(references) or ""
-outcomes = {"publish": call("publish", "weekly", "2026-W41"), "watch": call("watch_requests"), "alerts": told}
+flow.alert_review = lambda *references: late.append(references) or ""
+outcomes = {"publish": call("publish", "weekly", "2026-W41"), "watch": call("watch_requests"), "alerts": told,
+            "late": late, "named": call("decision", "weekly", "2026-W41", by="ana")}
 for state in ("queued", "running", "failed", "success"):
-    deadline_missed(23, {"dag_run": {"dag_run_id": f"run that is {state}", "state": state}})
+    run = {"dag_run_id": f"run that is {state}", "state": state, "partition_key": "2026-W41-1"}
+    deadline_missed(23, {"dag_run": run})
+    review_overdue("weekly", 48.0, {"dag_run": run})
+
+class Run:
+    triggering_user_name = None
+
+class ByHand:
+    triggering_user_name = "jane"
+
+outcomes["started by"] = [started_by(run) for run in (Run(), ByHand(), None)]
+outcomes["hours"] = [hours_of("HOURS", 48)]
+for value in ("0.5", "0", "-1", "nan", "1e9", ""):
+    os.environ["HOURS"] = value
+    try:
+        outcomes["hours"].append(hours_of("HOURS", 48))
+    except Exception as failure:
+        outcomes["hours"].append(str(failure))
 for stage in ("draw", "validate"):
     try:
         call(stage, "weekly", "2026-W41")
@@ -84,3 +104,25 @@ def test_stages_of_rights_are_called_the_same_way(outcomes: dict[str, Any]) -> N
 
 def test_a_deadline_is_told_of_only_for_a_run_that_has_not_ended(outcomes: dict[str, Any]) -> None:
     assert outcomes["alerts"] == [["23", "run that is queued", "queued"], ["23", "run that is running", "running"]]
+
+
+def test_a_review_that_is_late_is_told_of_with_its_period_only_for_a_run_that_has_not_ended(
+    outcomes: dict[str, Any],
+) -> None:
+    about = ["weekly", "2026-W41", "48"]
+    assert outcomes["late"] == [[*about, f"run that is {state}", state] for state in ("queued", "running")]
+
+
+def test_references_can_be_told_by_name(outcomes: dict[str, Any]) -> None:
+    assert outcomes["named"] == "weekly 2026-W41 ana"
+
+
+def test_who_started_a_run_is_empty_unless_somebody_did(outcomes: dict[str, Any]) -> None:
+    assert outcomes["started by"] == ["", "jane", ""]
+
+
+def test_a_time_in_hours_is_read_from_the_environment_and_must_be_one(outcomes: dict[str, Any]) -> None:
+    unset, half, *unusable, empty = outcomes["hours"]
+    assert (unset, half, empty) == (48, 0.5, 48)
+    for value, told in zip(("0", "-1", "nan", "1e9"), unusable, strict=True):
+        assert told == f"HOURS must be a number of hours above 0, 8784 at most, got {value!r}. Write it as 48."

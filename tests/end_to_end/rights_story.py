@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from pipeline import flow
 from pipeline.deidentify.locks import held
 from pipeline.rights.rows import State
-from pipeline.spec import ReleaseKey
 from tests.end_to_end.planting import ADDRESS_V4, ADDRESS_V6, AGENT, CUSTOMER, EMAIL, FORWARDED
 from tests.end_to_end.rights_site import (
     CUSTOMERS,
@@ -28,6 +26,7 @@ from tests.end_to_end.rights_site import (
     until,
     visitor,
 )
+from tests.reviewing import approve
 
 NOBODY = "nobody.quagmire@unmistakable.example"
 V4, V6, BEHIND_PROXY = (f"{address}\0{AGENT}" for address in (ADDRESS_V4, ADDRESS_V6, FORWARDED))
@@ -117,7 +116,7 @@ def a_run_hangs(site: Site) -> Hanging:
         assert site.request(late).state is State.OPEN
     applied = site.ended(applying)
     site.await_review(exporting)
-    flow.approve(ReleaseKey("weekly", str(NEXT_WEEK)), "ana", "seen")
+    approve("weekly", str(NEXT_WEEK))
     called = site.deadlines(applying)
     alerts = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
     return Hanging(before, alerts, called, applied, site.ended(exporting), (early, late))
@@ -192,7 +191,7 @@ def a_purpose_is_withdrawn(site: Site) -> Withdrawn:
     today = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
     policy["versions"].append({"version": "withdrawn", "effective": today, "purposes": purposes})
     path.write_text(yaml.safe_dump(policy, sort_keys=False), "utf-8")
-    flow.approve(ReleaseKey("trends", str(WEEK)), "ana", "seen")
+    approve("trends", str(WEEK))
     return Withdrawn(site.ended(waiting), site.run("export_trends", NEXT_WEEK))
 
 

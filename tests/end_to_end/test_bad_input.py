@@ -16,8 +16,8 @@ from pipeline import flow
 from pipeline.cli import main
 from pipeline.privacy.ledger import Ledger
 from pipeline.sample import write_sample
-from pipeline.spec import ReleaseKey
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
+from tests.reviewing import approve
 
 RELEASES = Path(__file__).parents[2] / "dags" / "releases"
 
@@ -181,7 +181,7 @@ def test_a_room_that_cannot_be_written(home: Path, room: str, exit_code: int) ->
 
 def test_output_that_cannot_be_written_keeps_the_release_and_publishes_later(home: Path) -> None:
     assert demographics(home, "run", "weekly_audience", "--period", "2026-W41").exit_code == 0
-    flow.approve(ReleaseKey("weekly_audience", "2026-W41"), "ana", "fine")
+    approve("weekly_audience", "2026-W41")
     (home / "published").write_text("in the way", "utf-8")
     refused = demographics(home, "publish", "weekly_audience", "--period", "2026-W41")
     assert (refused.exit_code, "Stopped." in refused.stderr) == (10, True), refused.stderr

@@ -29,6 +29,7 @@ from pipeline.site import load_site
 from pipeline.spec import ReleaseKey, bind, load_specification
 from pipeline.vocabulary import Audience, Population
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
+from tests.reviewing import approve
 
 RELEASES = Path(__file__).parents[2] / "dags" / "releases"
 RELEASE, PERIOD = "monthly_customers", "2026-10"
@@ -81,7 +82,7 @@ def withdraw(home: Path, day: dt.date = TODAY) -> None:
 def drawn_and_approved(home: Path) -> None:
     flow.draw(RELEASE, PERIOD)
     flow.validate(RELEASE, PERIOD)
-    flow.approve(KEY, "ana", "read")
+    approve(KEY.release, KEY.period)
 
 
 def entries(home: Path) -> int:

@@ -19,6 +19,7 @@ from pipeline.sample import write_sample
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience
 from pipeline.workspace import HOME_VARIABLE, LEDGER_VARIABLE, RELEASES_VARIABLE, Workspace
+from tests.accounts import PASSWORD
 from tests.builders import specification_document
 
 PERIOD = "2026-W41"
@@ -70,6 +71,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def story(workspace: Workspace) -> Story:
     first = workspace.bundle(Audience.PARTNER, "weekly", PERIOD, 1)
     assert run().exit_code == 0
+    assert demographics("reviewer", "add", "ana", typed=f"{PASSWORD}\n").exit_code == 0
     assert f"{FIRST} is approved by ana." in approve(1).output
     assert publish().exit_code == 0
     before, spent = published(first), flow.budgets()[0].spent_epsilon
@@ -81,8 +83,8 @@ def story(workspace: Workspace) -> Story:
     return Story(workspace, revised, unapproved, listed, (spent, after), (before, published(first)))
 
 
-def demographics(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.main, arguments)
+def demographics(*arguments: str, typed: str = "") -> Result:
+    return CliRunner().invoke(cli.main, arguments, input=typed)
 
 
 def run(*arguments: str) -> Result:
@@ -91,7 +93,7 @@ def run(*arguments: str) -> Result:
 
 def approve(revision: int) -> Result:
     words = ("--reviewer", "ana", "--reason", "seen", "--revision", str(revision))
-    return demographics("review", "approve", "weekly", "--period", PERIOD, *words)
+    return demographics("review", "approve", "weekly", "--period", PERIOD, *words, typed=f"{PASSWORD}\n")
 
 
 def publish() -> Result:

@@ -12,7 +12,10 @@ from pipeline.errors import LedgerError, VerificationError
 from pipeline.privacy.chain import NOTES, Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, revision_number
+from pipeline.publication.shelf import TOMBSTONE_NAME
 from pipeline.release.artefact import PrivateRelease, ReleaseHeader
+from pipeline.review.decisions import Register
+from pipeline.review.reviewers import Reviewers
 from pipeline.site import SiteFile
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience
@@ -37,6 +40,11 @@ class Shelved:
     def place(self) -> str:
         """``partner/weekly_audience/2026-W41/r1``."""
         return f"{self.audience}/{self.key}"
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether a tombstone stands there, of a release that was withdrawn."""
+        return (self.folder / TOMBSTONE_NAME).is_file()
 
     def manifest(self) -> Manifest | None:
         """Its manifest; None where it cannot be read, which verification says."""
@@ -71,6 +79,11 @@ class Evidence:
     def entries(self) -> tuple[Entry, ...]:
         """All entries about releases, whether or not the chain holds: one check says that, the others go on."""
         return tuple(entry for entry in self.ledger.entries(chained=False) if entry.kind not in NOTES)
+
+    @cached_property
+    def register(self) -> Register:
+        """Who decided what, as it was when it was published."""
+        return Register(self.ledger, Reviewers(self.workspace.reviewer_keys), of_old=True)
 
     @cached_property
     def published(self) -> Mapping[ReleaseKey, Entry]:

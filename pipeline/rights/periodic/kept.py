@@ -14,13 +14,14 @@ from pipeline.errors import LedgerError, SpecificationError
 from pipeline.periods import Period
 from pipeline.privacy.accountant import compose
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Reservation, in_year
+from pipeline.privacy.reservations import Reservation, in_year
 from pipeline.rights import deadlines
 from pipeline.rights.periodic.evidence import Evidence
 from pipeline.rights.periodic.findings import Failure, Looked
-from pipeline.rights.retention import due_at, expired_packets, is_due, kept_periods
+from pipeline.rights.retention import docs_kept_from, due_at, expired_packets, is_due, kept_periods
 from pipeline.rights.sweeping import leftovers
 from pipeline.spec import load_specification
+from pipeline.validation import data_docs
 from pipeline.vocabulary import Population
 
 # Retention runs once a day: what has been due for longer, or lies about for longer, it has not done.
@@ -136,7 +137,8 @@ def _unapproved(evidence: Evidence, path: Path) -> Iterator[Failure]:
     except SpecificationError as failure:
         yield Failure.of(failure, path.name)
         return
-    approvals = [one for one in evidence.entries if one.kind is EntryKind.APPROVED and one.key.release == path.stem]
+    made = (one for one in evidence.entries if one.kind is EntryKind.APPROVED and one.key.release == path.stem)
+    approvals = [one for one in made if evidence.register.is_signed(one)]
     if not approvals:
         yield Failure(
             f"{path.name}: nobody ever approved a release of it", "Have its first release reviewed, or take it away."
@@ -169,6 +171,8 @@ def _left(evidence: Evidence) -> Iterator[Failure]:
     workspace = evidence.workspace
     for packet in expired_packets(workspace, evidence.site, evidence.now - _A_DAY):
         yield Failure(f"Access packet {packet.name} is past its day", _PURGE)
+    if docs := data_docs.expired(workspace.data_docs, docs_kept_from(evidence.site, evidence.now - _A_DAY)):
+        yield Failure(f"Data Docs: {len(docs):,} files are past their day", _PURGE)
     left = Counter(one.kind for one in leftovers(workspace, evidence.now, _A_DAY))
     for kind, number in sorted(left.items()):
         yield Failure(f"Killed runs have left what is older than a day: {kind}, {number}", _PURGE)

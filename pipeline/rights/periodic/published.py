@@ -6,13 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.errors import DemographicsError, NotApprovedError, PolicyError, SpecificationError
+from pipeline.errors import DemographicsError, PolicyError, SpecificationError
 from pipeline.policy import load_policy, require_covered
-from pipeline.privacy.chain import EntryKind
 from pipeline.publication.manifest import MANIFEST_NAME
 from pipeline.publication.signing import PUBLIC_KEY_NAME
-from pipeline.publication.verify import verify_bundle
-from pipeline.review.decisions import candidate_sha256, newest_decision
+from pipeline.publication.verify import verify_bundle, verify_tombstone
 from pipeline.rights.periodic.evidence import Evidence, Shelved
 from pipeline.rights.periodic.findings import Failure, Looked
 from pipeline.spec import ReleaseKey, load_specification
@@ -97,12 +95,19 @@ def _public_keys(evidence: Evidence) -> tuple[Path, Path]:
 
 def _broken(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:
     own, shown = _public_keys(evidence)
+    if (shelved.key in evidence.withdrawn) is not shelved.is_tombstone:
+        what = "a tombstone of a release that nobody withdrew" if shelved.is_tombstone else "withdrawn, and still there"
+        yield Failure(f"{shelved.place} is {what}", _RESTORE if shelved.is_tombstone else _TAKE_AWAY)
+        return
     try:
-        verify_bundle(shelved.folder, str(own if own.is_file() else shown))
+        verify = verify_tombstone if shelved.is_tombstone else verify_bundle
+        verify(shelved.folder, str(own if own.is_file() else shown))
     except DemographicsError as failure:
         yield Failure(
             f"{shelved.place} is not what its signature and manifest say: {failure.value or failure.rule}", _RESTORE
         )
+        return
+    if shelved.is_tombstone:
         return
     entry = evidence.published.get(shelved.key)
     recorded = entry.payload["manifests"].get(shelved.audience) if entry else None
@@ -139,23 +144,20 @@ def _not_granted_now(evidence: Evidence, shelved: Shelved) -> Iterator[str]:
 
 
 def _is_scripted(evidence: Evidence, key: ReleaseKey) -> bool:
-    decision = newest_decision(evidence.ledger, key)
-    return decision is not None and bool(decision.payload["scripted"])
+    try:
+        return evidence.register.approval(key).scripted
+    except DemographicsError:  # told as a failure
+        return False
 
 
 def _unapproved(evidence: Evidence, key: ReleaseKey) -> Iterator[Failure]:
     remedy = f"Withdraw it, or have a reviewer read it and say why it was published: {key.release}, {key.period}."
-    decision = newest_decision(evidence.ledger, key)
-    if decision is None or decision.kind is not EntryKind.APPROVED:
-        yield Failure(f"{key} was published, and {'nobody decided' if decision is None else 'was rejected'}", remedy)
-        return
     try:
-        candidate = candidate_sha256(evidence.ledger, key)
-    except NotApprovedError:
-        yield Failure(f"{key} is published, and its newest checks failed", remedy)
+        approval = evidence.register.approval(key)
+    except DemographicsError as failure:
+        yield Failure(f"{key} was published, and {failure.rule}: {failure.value}", remedy)
         return
-    published = evidence.published[key].payload.get("candidate_sha256")
-    if {candidate, published} != {decision.payload["candidate_sha256"]}:
+    if evidence.published[key].payload.get("candidate_sha256") != approval.candidate_sha256:
         yield Failure(f"{key}: what was approved is not what was published", remedy)
 
 

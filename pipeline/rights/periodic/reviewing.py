@@ -113,7 +113,7 @@ CHECKS: Final = (
     ),
     Check(
         "Retention",
-        "No staging, key or access packet is kept longer than declared, and no killed run has left anything.",
+        "No staging, key, access packet or Data Docs are kept longer than declared; no killed run has left anything.",
         "holdings",
         kept.kept_no_longer,
     ),

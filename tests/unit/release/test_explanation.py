@@ -26,9 +26,10 @@ from pipeline.release.explanation import VISITOR_ORIGINS, Checks, Cost, Decision
 from pipeline.sample import write_sample
 from pipeline.site import SiteFile
 from pipeline.site.dimensions import visitor_dimensions
-from pipeline.spec import BoundSpecification, ReleaseKey, ReleaseSpecification, bind
+from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE
 from tests.builders import StagingOf, specification_document
+from tests.reviewing import approve
 
 COUNTRIES = ["DE"] * 3011 + ["FR"] * 877 + ["US"] * 613 + ["MT"] * 43
 HISTORY = History("at ten", "at eleven", "a" * 64, Cost(0.93, 1e-5, 4.5, 30, "2026-10-12"))
@@ -186,6 +187,13 @@ def test_failed_checks_are_named(release: PrivateRelease) -> None:
     assert "failed: by_country: parts add up" in told
 
 
+def test_warnings_are_named_beside_failed_checks(release: PrivateRelease) -> None:
+    checks = Checks("at noon", 1, 2, (), "d" * 64, ("by_country: nothing moved",))
+    told = explain(release, None, dataclasses.replace(HISTORY, checks=checks))
+    assert "warning: by_country: nothing moved" in told
+    assert "failed:" not in told
+
+
 def test_a_release_without_noise_says_so(
     bound: BoundSpecification, staging_of: StagingOf, secret: PeriodKey, tmp_path: Path
 ) -> None:
@@ -222,7 +230,7 @@ def test_the_program_explains_a_release_of_the_ledger_from_source_to_publication
     flow.draw("monthly_customers", "2026-10")
     assert "Not checked yet." in demographics(home, *asked).output
     flow.validate("monthly_customers", "2026-10")
-    flow.approve(ReleaseKey("monthly_customers", "2026-10"), "ana", "[bold]fine[/]")
+    approve("monthly_customers", "2026-10", reason="[bold]fine[/]")
     flow.publish("monthly_customers", "2026-10")
     shutil.rmtree(home / "staging")
     told = demographics(home, *asked)

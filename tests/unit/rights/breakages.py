@@ -174,6 +174,12 @@ def staging_without_a_key(workspace: Workspace) -> None:
     workspace.period_key(VISITORS, Period.parse(PERIOD)).unlink()
 
 
+def data_docs_past_their_day(workspace: Workspace) -> None:
+    page = workspace.data_docs / "runs" / "release" / "weekly.2025-W40.r1" / "20251010T060000.000000Z.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>What was checked")
+
+
 def an_access_packet_past_its_day(workspace: Workspace) -> None:
     folder = workspace.access / "R-12345678"
     folder.mkdir(parents=True)
@@ -244,6 +250,7 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], ...]] = {
         a_key_without_staging,
         staging_without_a_key,
         an_access_packet_past_its_day,
+        data_docs_past_their_day,
         a_draft_of_staging,
         spilled_rows,
         a_draft_of_a_key,

@@ -18,10 +18,14 @@ from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import HOME_VARIABLE, KEYS_VARIABLE, LEDGER_VARIABLE, RELEASES_VARIABLE, Workspace
 from tests.builders import WEEK, pseudonym, site_document, specification_document, write_visitors
+from tests.reviewing import approve
 
 RELEASE, PERIOD = "weekly", "2026-W41"
 KEY = ReleaseKey(RELEASE, PERIOD)
 CHECKS = Verdicts((Verdict("release", "by_country", "no group is smaller than k", True),))
+STAGED = Verdicts(
+    tuple(Verdict(suite, "staging", "nothing is wrong", True) for suite in ("sources", "staging_visitors"))
+)
 POLICY: dict[str, Any] = {
     "versions": [
         {
@@ -67,7 +71,7 @@ def write_home(home: Path, **site: object) -> Workspace:
     (home / "releases" / f"{RELEASE}.yaml").write_text(yaml.safe_dump(SPECIFICATION), "utf-8")
     period_key(workspace, Population.VISITORS, WEEK)
     people = pd.DataFrame({"person": [pseudonym(number) for number in range(60)]})
-    write_checks(write_visitors(workspace.staging(Population.VISITORS, WEEK), people), CHECKS.to_bytes())
+    write_checks(write_visitors(workspace.staging(Population.VISITORS, WEEK), people), STAGED.to_bytes())
     return workspace
 
 
@@ -79,5 +83,5 @@ def draw_weekly(workspace: Workspace) -> None:
 
 def publish_weekly(workspace: Workspace) -> str:
     """Approve the drawn release and publish it."""
-    flow.approve(KEY, "ana", "read and approved")
+    approve(KEY.release, KEY.period)
     return flow.publish(RELEASE, PERIOD)

@@ -14,17 +14,19 @@ from pipeline import flow_rights
 from pipeline.errors import ChecksFailedError
 from pipeline.periods import Period
 from pipeline.privacy.chain import EntryKind
-from pipeline.privacy.ledger import Ledger
+from pipeline.privacy.ledger import Ledger, Origin
 from pipeline.privacy.reservations import reservation_of
 from pipeline.publication.bundle import publish_release
 from pipeline.publication.manifest import Approved, candidate_sha256
+from pipeline.publication.withdrawal import withdraw
 from pipeline.release.artefact import PrivateRelease
-from pipeline.review import decisions
+from pipeline.review.decisions import Register
 from pipeline.rights.periodic import Findings, review_everything, write_report
 from pipeline.site import load_site
 from pipeline.spec import ReleaseKey, bind, load_specification
 from pipeline.vocabulary import Audience
 from pipeline.workspace import Workspace
+from tests.reviewing import reviewer
 from tests.unit.rights.breakages import (
     MUTATIONS,
     NOW,
@@ -119,6 +121,10 @@ def test_every_check_has_a_mutation() -> None:
     assert tuple(MUTATIONS) == NAMES
 
 
+def decide(workspace: Workspace, key: ReleaseKey = KEY) -> None:
+    Register.of(workspace).approve(key, reviewer(workspace), "fine")
+
+
 def forged(workspace: Workspace, **audiences: tuple[str, ...]) -> None:
     """Publish what was drawn, for other audiences and tables, and record it as if it were rightly published."""
     ledger = Ledger.open(workspace.ledger)
@@ -128,12 +134,12 @@ def forged(workspace: Workspace, **audiences: tuple[str, ...]) -> None:
     approved = Approved(candidate_sha256(widened, CHECKS), "nobody", "2026-11-20T09:00:00+00:00", scripted=False)
     bundles = publish_release(workspace, widened, CHECKS, approved)
     manifests = {one.audience: one.manifest_sha256 for one in bundles}
-    payload = {"candidate_sha256": decisions.candidate_sha256(ledger, KEY), "manifests": manifests}
+    payload = {"candidate_sha256": Register.of(workspace).candidate(KEY).sha256, "manifests": manifests}
     ledger.record(EntryKind.PUBLISHED, KEY, payload)
 
 
 def test_a_table_beyond_what_was_approved_is_found_in_a_bundle_that_is_signed_and_recorded(drawn: Workspace) -> None:
-    decisions.approve(Ledger.open(drawn.ledger), KEY, "ana", "fine")
+    decide(drawn)
     forged(drawn, partner=("by_country", "by_browser"), reseller=("by_country", "by_browser"))
     assert failed(drawn) == {"Entitlements": [f"reseller/{KEY}: not granted to this audience: by_browser"]}
 
@@ -144,18 +150,37 @@ def test_a_release_that_nobody_approved_is_found(drawn: Workspace) -> None:
     site = load_site(drawn.site_file)
     bound = bind(load_specification(drawn.releases / f"{RELEASE}.yaml"), site)
     ledger.reserve(before, reservation_of(bound, Period.parse("2026-W40")), bound.cap)
-    ledger.record_draw(before, b"tables")
+    ledger.record_draw(before, b"tables", origin=Origin(bound.specification.canonical))
     ledger.record_checks(before, b"[]", passed=True)
-    decisions.approve(ledger, before, "ana", "fine")
+    decide(drawn, before)
     forged(drawn)
-    assert failed(drawn) == {"Approvals": [f"{KEY} was published, and nobody decided"]}
+    assert failed(drawn) == {
+        "Approvals": [
+            f"{KEY} was published, and a privacy reviewer must approve a release before it is published: "
+            f"no decision on {KEY}"
+        ]
+    }
 
 
 def test_a_withdrawn_release_may_be_gone_and_its_purpose_withdrawn(published: Workspace) -> None:
-    decisions.withdraw(Ledger.open(published.ledger), KEY, "ana", "published in error")
+    withdraw(published, KEY, reviewer(published, "ben"), "published in error")
     shutil.rmtree(published.published / "partner")
     a_purpose_withdrawn(published)
     assert failed(published) == {}
+
+
+def test_what_was_withdrawn_and_is_still_there_is_found(published: Workspace) -> None:
+    Register.of(published).withdraw(KEY, reviewer(published, "ben"), "published in error")
+    assert failed(published) == {
+        "Bundles": [f"{audience}/{KEY} is withdrawn, and still there" for audience in ("partner", "reseller")]
+    }
+
+
+def test_a_tombstone_that_somebody_changed_is_found(published: Workspace) -> None:
+    withdraw(published, KEY, reviewer(published, "ben"), "published in error")
+    stone = published.published / "partner" / RELEASE / KEY.period / "r1" / "WITHDRAWN.json"
+    stone.write_text(stone.read_text("utf-8").replace("in error", "rightly"), "utf-8")
+    assert list(failed(published)) == ["Bundles"]
 
 
 def test_what_todays_specification_grants_no_more_is_told_beside_its_change(published: Workspace) -> None:
@@ -169,7 +194,8 @@ def test_what_todays_specification_grants_no_more_is_told_beside_its_change(publ
 
 
 def test_a_scripted_approval_is_told(drawn: Workspace) -> None:
-    decisions.approve(Ledger.open(drawn.ledger), KEY, "scripted-reviewer", "trial run", scripted=True)
+    signer = reviewer(drawn, "scripted-reviewer", scripted=True)
+    Register.of(drawn).approve(KEY, signer, "trial run")
     forged(drawn)
     assert review(drawn).told == (f"A script approved {KEY}: no person looked at it.",)
 
