@@ -2,11 +2,12 @@
 
 Exit codes: 0 done; 2 wrong use, or an audit that finds a violation; 3 configuration or specification; 4 source;
 5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 12 a person's
-request; 70 an error of the program; 1 anything else.
+request; 13 a reviewer's account; 70 an error of the program; 1 anything else.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ import click
 
 from pipeline import __version__
 from pipeline.cli_console import bar, reported
+from pipeline.cli_portal import portal
+from pipeline.cli_review import review, reviewer
 from pipeline.cli_subject import subject
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
 
@@ -173,67 +176,12 @@ def run(release: str, period: str, *, revise: bool, reason: str) -> None:
     if revise is not bool(reason.strip()) or not reason.isprintable():
         raise click.UsageError("--revise and --reason belong together: a revision needs its reason, in one line.")
     with reported() as console, bar(console) as progress:
-        key = flow.run(release, period, progress, reason.strip())
+        key = flow.run(release, period, progress, reason.strip(), getpass.getuser())
         report = _report(flow.standing(release, period))
     console.print(
-        f"{key} is drawn and checked.\nReport: {report}\nNext:   demographics review approve", highlight=False
+        f"{key} is drawn and checked.\nReport: {report}\nNext:   demographics portal, or demographics review approve",
+        highlight=False,
     )
-
-
-@main.group()
-def review() -> None:
-    """Candidates that wait for a privacy reviewer's decision."""
-
-
-@review.command("list")
-def review_list() -> None:
-    """List candidates on which nobody decided yet."""
-    from pipeline import flow
-
-    with reported() as console:
-        waiting = flow.waiting()
-        for key in waiting:
-            console.print(f"{key.release} --period {key.period}   {_report(key)}", highlight=False)
-        console.print(f"{len(waiting)} waiting", highlight=False)
-
-
-REVIEWER = click.option("--reviewer", required=True, help="Who decides.")
-REASON = click.option("--reason", required=True, help="Why; kept in the ledger.")
-REVISION = click.option("--revision", default=1, show_default=True, help="The revision that was read.")
-
-
-@review.command("approve")
-@click.argument("release")
-@PERIOD
-@REVISION
-@REVIEWER
-@REASON
-def review_approve(release: str, period: str, revision: int, reviewer: str, reason: str) -> None:
-    """Approve RELEASE exactly as it stands; any later change voids the approval."""
-    from pipeline import flow
-    from pipeline.spec import ReleaseKey
-
-    with reported() as console:
-        key = ReleaseKey(release, period, revision)
-        flow.approve(key, reviewer, reason)
-        console.print(f"{key} is approved by {reviewer}.", markup=False, highlight=False)
-
-
-@review.command("reject")
-@click.argument("release")
-@PERIOD
-@REVISION
-@REVIEWER
-@REASON
-def review_reject(release: str, period: str, revision: int, reviewer: str, reason: str) -> None:
-    """Reject RELEASE; it is not published."""
-    from pipeline import flow
-    from pipeline.spec import ReleaseKey
-
-    with reported() as console:
-        key = ReleaseKey(release, period, revision)
-        flow.reject(key, reviewer, reason)
-        console.print(f"{key} is rejected by {reviewer}.", markup=False, highlight=False)
 
 
 @main.command()
@@ -304,7 +252,8 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-main.add_command(subject)
+for command in (subject, review, reviewer, portal):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

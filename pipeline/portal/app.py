@@ -1,0 +1,71 @@
+"""The web application, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from pipeline.errors import LedgerError
+from pipeline.portal import access, failures, login, review_pages, security
+from pipeline.portal.forms import LogInForms
+from pipeline.portal.rates import Rates
+from pipeline.portal.settings import PortalSettings
+from pipeline.privacy.ledger import Ledger
+from pipeline.review.accounts import Accounts
+from pipeline.review.passwords import Hashing
+from pipeline.review.sessions import Sessions
+from pipeline.workspace import Workspace
+
+_STATIC: Final = Path(__file__).parent / "static"
+
+
+def create_app(workspace: Workspace, settings: PortalSettings | None = None, hashing: Hashing | None = None) -> FastAPI:
+    """The pages of one site.
+
+    Args:
+        workspace: Of the site; its ledger is made where there is none.
+        settings: Where the pages are; those of the environment by default.
+        hashing: How slow it is to try passwords.
+
+    Raises:
+        ConfigurationError: A setting breaks a rule.
+        LedgerError: The ledger's database cannot be reached or written, or a later program made it.
+    """
+    settings = settings or PortalSettings.from_environment()
+    app = FastAPI(
+        title="demographics", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=_running
+    )
+    app.state.workspace, app.state.settings = workspace, settings
+    app.state.ledger = Ledger.open(workspace.ledger)
+    app.state.accounts = Accounts.of(workspace, hashing)
+    app.state.sessions = Sessions.of(workspace, settings.idle, settings.longest)
+    app.state.rates, app.state.log_in_forms = Rates(settings), LogInForms()
+    failures.install(app)
+    security.install(app, settings)
+    app.add_api_route("/healthz", health, methods=["GET"])
+    app.include_router(login.router())
+    app.include_router(review_pages.router())
+    app.mount(security.STATIC, StaticFiles(directory=_STATIC))
+    return app
+
+
+def health(request: Request) -> Response:
+    """Whether pages can be answered: ``ok``, or 503."""
+    try:
+        access.accounts_of(request).names()
+    except LedgerError:
+        return PlainTextResponse("the ledger cannot be read", 503)
+    return PlainTextResponse("ok")
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    if archive := getattr(app.state, "archive", None):
+        archive.close()

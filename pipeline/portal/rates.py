@@ -1,0 +1,74 @@
+"""How often somebody may try: a moving window for each account and for each address."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import math
+import secrets
+import time
+from typing import Final
+
+import limits
+from fastapi import Request
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from pipeline.errors import DemographicsError
+from pipeline.portal.failures import RefusedError
+from pipeline.portal.settings import PortalSettings
+
+_DIGITS: Final = 4  # of a place's digest: strangers who try a million names fill no memory
+
+
+class Rates:
+    """What was tried lately, of one application."""
+
+    def __init__(self, settings: PortalSettings) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._key = secrets.token_bytes(16)
+        self._account, self._address, self._decision = (
+            limits.parse(rate) for rate in (settings.log_in_rate, settings.address_rate, settings.decision_rate)
+        )
+
+    def require_log_in(self, request: Request, name: str) -> None:
+        """Count an attempt to log in.
+
+        Raises:
+            RefusedError: There were too many of this account, whether there is one or not, or from this address; 429.
+        """
+        self._require(self._address, "log in from", address_of(request))
+        self._require(self._account, "log in to", name.strip())
+
+    def require_decision(self, request: Request, name: str) -> None:
+        """Count a form that somebody sent who has logged in.
+
+        Raises:
+            RefusedError: There were too many of this account or from this address; 429.
+        """
+        self._require(self._address, "decide from", address_of(request))
+        self._require(self._decision, "decide as", name)
+
+    def _require(self, rate: limits.RateLimitItem, what: str, who: str) -> None:
+        place = hmac.digest(self._key, f"{what} {who}".encode("utf-8", "surrogatepass"), "sha256").hex()[:_DIGITS]
+        if self._limiter.hit(rate, place):
+            return
+        wait = max(1, math.ceil(self._limiter.get_window_stats(rate, place).reset_time - time.time()))
+        raise RefusedError(
+            429,
+            DemographicsError(
+                f"there may be {rate} of this at most",
+                remedy=f"Wait {wait} second{'s' if wait != 1 else ''}, then try again.",
+            ),
+            {"Retry-After": f"{wait}"},
+        )
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6 the network, of which one household has all addresses."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
