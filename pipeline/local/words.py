@@ -165,6 +165,7 @@ def _places(summary: Summary) -> Iterator[RenderableType]:
     yield Text("All of them", style="italic")
     yield _place("Great Expectations", summary.data_docs)
     yield _place("Airflow's logs", summary.home / "airflow" / "logs")
+    yield _Line(f"  {'review':<23} demographics portal, after demographics reviewer add")
 
 
 def _place(what: str, path: Path) -> _Line:

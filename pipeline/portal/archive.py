@@ -129,6 +129,7 @@ class Archive:
 
     def __init__(self, workspace: Workspace, ledger: Ledger) -> None:
         self.workspace, self.ledger = workspace, ledger
+        self.warmed = threading.Event()  # what pages are likely to show has been worked out once
         self.figures: Background[str] = Background("figures")
         self.balances: Background[object] = Background("balances", 4096)
         self._releases: Remembered = Remembered(_MOST_RELEASES)

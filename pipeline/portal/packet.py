@@ -79,6 +79,7 @@ class Packet:
         seen: Digest of the candidate; empty where nobody can decide on it.
         refusal: Why the reviewer cannot decide; empty where they can, or where nobody has to.
         triggered_by: Who asked for the draw; empty for a schedule.
+        revises: Why it was made anew; empty for a first revision.
         checked: Digests of its verdicts and of those on earlier releases, which tell one history from another.
         counts: How many checks have which outcome.
         earlier: Releases with which its checks are compared, oldest first.
@@ -96,6 +97,7 @@ class Packet:
     seen: str
     refusal: str
     triggered_by: str
+    revises: str
     checked: tuple[str, ...]
     counts: Mapping[Outcome, int]
     earlier: tuple[ReleaseKey, ...]
@@ -132,7 +134,8 @@ def packet_of(archive: Archive, register: PageRegister, key: ReleaseKey, reviewe
         header,
         _seen(register, key),
         refusal_of(register, standing, reviewer),
-        _triggered_by(register, key),
+        str(_said(register, key, EntryKind.DRAWN, "triggered_by")),
+        str(_said(register, key, EntryKind.RESERVED, "revises")),
         tuple(digest_of(register, one, EntryKind.CHECKED, "checks_sha256") for one in (key, *before)),
         Counter(outcome_of(check) for check in archive.verdicts(register, key).checks),
         before,
@@ -199,8 +202,9 @@ def _seen(register: Register, key: ReleaseKey) -> str:
         return ""
 
 
-def _triggered_by(register: Register, key: ReleaseKey) -> str:
-    return next((str(one.payload.get("triggered_by", "")) for one in register.history(key) if one.kind == "drawn"), "")
+def _said(register: PageRegister, key: ReleaseKey, kind: EntryKind, name: str) -> object:
+    """What the entry of a kind says; nothing, where it does not say it."""
+    return next((one.payload.get(name, "") for one in register.history(key) if one.kind is kind), "")
 
 
 def _checks_point(packet: Packet) -> Point:

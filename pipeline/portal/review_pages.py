@@ -46,7 +46,7 @@ def router() -> APIRouter:
         "/budget": budgets,
         "/budget/{population}.svg": budget_figure,
         "/audit": audit,
-        "/data-docs": docs,
+        "/data-docs": docs_index,
         "/data-docs/{path:path}": docs,
     }
     for place, answer in pages.items():
@@ -142,6 +142,11 @@ def audit(request: Request, _session: SignedIn, number: str = "1") -> Response:
     events = found[(page_number - 1) * _EVENTS : page_number * _EVENTS]
     more = len(found) > page_number * _EVENTS
     return page(request, "audit.html.j2", events=events, number=page_number, more=more)
+
+
+def docs_index(_session: SignedIn) -> Response:
+    """The index of Data Docs, at the address from which its links lead on."""
+    return RedirectResponse("/data-docs/index.html", 303)
 
 
 def docs(request: Request, _session: SignedIn, path: str = "") -> Response:

@@ -56,12 +56,13 @@ def warm(archive: Archive) -> None:
 
 
 def _watch(archive: Archive, over: threading.Event) -> None:
-    seen = -1
+    seen = (-1, "")
     while not over.is_set():
         try:
-            newest = len(archive.ledger.entries(chained=False))
+            newest = archive.ledger.head()
             if newest != seen:
                 warm(archive)
+                archive.warmed.set()
                 seen = newest
         except Exception as failure:  # noqa: BLE001  pages say what is wrong when they are asked for
             _LOG.warning("Nothing can be worked out beforehand: %s", kind_and_place(failure))

@@ -245,6 +245,14 @@ def test_a_decision_that_nobody_signed_raises_an_alarm(opened: Open) -> None:
     assert "an entry that nobody signed" in opened.browser.get("/releases").text
 
 
+def test_a_revision_says_why_it_was_made(opened: Open) -> None:
+    first = opened.site.waiting(small(), "2026-W41")
+    second = opened.site.draw(small(), "2026-W41", revises=f"late logs {SCRIPT}")
+    opened.site.check(second)
+    assert "late logs &lt;script&gt;" in opened.page(second)
+    assert f'href="{address(second)}"' in opened.page(first)
+
+
 def test_what_failed_its_checks_has_no_form(opened: Open) -> None:
     key = opened.site.draw(small(), "2026-W41")
     opened.site.check(key, failed=(2,))
