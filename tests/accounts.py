@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from pipeline.review.trail import What
 PASSWORD: Final = "four grey herons wade"
 OTHER: Final = "nine tin kettles sing"
 WRONG: Final = "not the right words"
+NOW: Final = dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC)
 
 
 def quick() -> Hashing:
@@ -41,3 +43,10 @@ def guess(address: str, folder: Path, times: int) -> None:
 def whats(accounts: Accounts, account: str | None = None) -> list[What]:
     """What the log says, the oldest first."""
     return [event.what for event in reversed(accounts.events()) if account in {None, event.account}]
+
+
+def refusal(accounts: Accounts, name: str, secret: str, now: dt.datetime = NOW) -> str:
+    """In which words somebody is not let in."""
+    with pytest.raises(AccessError) as failure:
+        accounts.check_in(name, secret, now)
+    return str(failure.value)

@@ -52,6 +52,16 @@ def postgresql_server() -> Iterator[sa.URL]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, as a URL: one of each kind that a ledger may live in."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.db"
+        return
+    with postgresql.schema(request.getfixturevalue("postgresql_server")) as url:
+        yield url
+
+
 @pytest.fixture
 def site() -> SiteFile:
     return SiteFile.model_validate(site_document())

@@ -1,26 +1,14 @@
-"""The two databases that accounts may live in, and a ledger in memory with reviewers."""
+"""Accounts in either database, and a ledger in memory with reviewers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.review.accounts import Accounts
-from tests import postgresql
 from tests.accounts import PASSWORD, accounts_at
 from tests.reviewing import Desk
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, as a URL."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/ledger.db"
-        return
-    with postgresql.schema(request.getfixturevalue("postgresql_server")) as url:
-        yield url
 
 
 @pytest.fixture

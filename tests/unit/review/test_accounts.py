@@ -22,17 +22,10 @@ from pipeline.review.reviewers import Reviewers
 from pipeline.review.sessions import Sessions
 from pipeline.review.tables import ACCOUNTS, TOKENS
 from pipeline.review.trail import What
-from tests.accounts import OTHER, PASSWORD, WRONG, accounts_at, guess, quick, whats
+from tests.accounts import NOW, OTHER, PASSWORD, WRONG, accounts_at, guess, quick, refusal, whats
 from tests.hostile_texts import HOSTILE
 
-NOW = dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC)
 MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
-
-
-def refusal(accounts: Accounts, name: str, secret: str, now: dt.datetime = NOW) -> str:
-    with pytest.raises(AccessError) as failure:
-        accounts.check_in(name, secret, now)
-    return str(failure.value)
 
 
 def fail(accounts: Accounts, times: int, now: dt.datetime = NOW) -> None:

@@ -9,16 +9,9 @@ import pytest
 from pipeline.errors import AccessError
 from pipeline.review.accounts import Accounts
 from pipeline.review.sessions import Sessions
-from tests.accounts import OTHER, PASSWORD
+from tests.accounts import NOW, OTHER, PASSWORD, refusal
 
-NOW = dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC)
 MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
-
-
-def refusal(accounts: Accounts, name: str, secret: str, now: dt.datetime = NOW) -> str:
-    with pytest.raises(AccessError) as failure:
-        accounts.check_in(name, secret, now)
-    return str(failure.value)
 
 
 def test_a_token_signs_until_it_expires(accounts: Accounts) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from pipeline.errors import LedgerError
 from pipeline.review.accounts import Accounts
 from pipeline.review.trail import What
 from tests import postgresql
-from tests.accounts import OTHER, PASSWORD, accounts_at, whats
-
-NOW = dt.datetime(2026, 11, 25, 10, tzinfo=dt.UTC)
+from tests.accounts import NOW, OTHER, PASSWORD, accounts_at, whats
 
 
 def test_the_log_says_in_order_what_was_done(accounts: Accounts) -> None:
