@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -277,9 +278,13 @@ def on_a_terminal(home: Path, *arguments: str, typed: list[str]) -> str:
     child, leader = pty.fork()
     if child == 0:
         os.environ.pop("NO_COLOR", None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells have background programs ignore it
         os.execvpe(command[0], command, os.environ | {"TERM": "xterm-256color", "COLUMNS": "200"})  # noqa: S606
     shown, left = b"", list(typed)
-    while select.select([leader], [], [], 60)[0]:
+    while True:
+        if not select.select([leader], [], [], 60)[0]:
+            os.kill(child, signal.SIGKILL)
+            break
         try:
             shown += os.read(leader, 4096)
         except OSError:  # the other end is closed
