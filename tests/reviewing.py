@@ -23,11 +23,14 @@ KEY = ReleaseKey("weekly", "2026-W41")
 def reviewer(
     place: Workspace | Reviewers, name: str = "ana", *, also_known_as: tuple[str, ...] = (), scripted: bool = False
 ) -> Signer:
-    """A new reviewer; one of the same name before decides no more."""
+    """A new reviewer, or one with a new key: what was published by the former one stays approved."""
     reviewers = Reviewers(place.reviewer_keys) if isinstance(place, Workspace) else place
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes_raw().hex()
-    reviewers.put(Reviewer(name=name, public_key=public, also_known_as=also_known_as, scripted=scripted))
+    before = reviewers.find(name)
+    former = (*before.former_keys, before.public_key) if before else ()
+    made = Reviewer(name=name, public_key=public, also_known_as=also_known_as, scripted=scripted, former_keys=former)
+    reviewers.put(made)
     return Signer(name, key, scripted)
 
 
