@@ -35,8 +35,8 @@ DRIVERS = 2  # each keeps one core busy
 # imports, and forks before any library has started threads. Homes are exported over and over, each time killed at a
 # moment that is drawn uniformly from the time a whole export takes, until one came through before its kill.
 #
-# Four of five homes record verdicts that the checks gave on another home: the checks and their pages take most of the
-# time of an export, and leave one entry.
+# Four of five homes record verdicts that the checks gave on another home, and leave out those of people and of bundles:
+# the checks and their pages take most of the time of an export, and leave one entry.
 DRIVER = """
 import json, os, random, shutil, signal, sys, time
 import alembic.command, altair, diffprivlib.mechanisms, great_expectations, narwhals, opendp.prelude, vl_convert
@@ -49,7 +49,8 @@ from pipeline.privacy.accountant import Charge, compose
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication import budget_chart, bundle, report
 from pipeline.release import draw
-from pipeline.validation import release
+from pipeline.validation import people, release
+from pipeline.validation.verdicts import Verdicts
 import pipeline.validation.bundle
 from pipeline.workspace import Workspace
 from pipeline.local.reviewing import scripted_reviewer
@@ -63,6 +64,9 @@ def ledger():
     return Ledger.open(Workspace.from_environment().ledger)
 
 def export(verdicts):
+    if verdicts:
+        people.check_people = lambda *_: Verdicts.from_bytes(verdicts)
+        bundle._inspect = lambda *_: None
     flow.draw("weekly", "2026-W41")
     if verdicts:
         ledger().record_checks(flow.standing("weekly", "2026-W41"), verdicts, passed=True)
