@@ -32,6 +32,7 @@ from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import EVENTS, PEOPLE
 from pipeline.workspace import Workspace
 from tests import reviewing
+from tests.builders import specification_document
 
 SAMPLE: Final = Path(__file__).parents[1] / "dags" / "releases"
 _EVENTS_EACH: Final = 3
@@ -156,22 +157,12 @@ def sample(name: str, **changes: Any) -> dict[str, Any]:
 
 def small(**changes: Any) -> dict[str, Any]:
     """A specification of two small tables."""
-    document: dict[str, Any] = {
-        "release": "weekly",
-        "title": "Weekly visitors",
-        "description": "Visitors of one week.",
-        "owner": "Analytics",
-        "purpose": "aggregated_demographics",
-        "population": "visitors",
-        "period": "week",
-        "privacy": {"epsilon": 1, "delta": 1e-7, "k": 50},
-        "tables": [
-            {"name": "by_browser", "title": "By browser", "dimensions": ["browser"]},
-            {"name": "by_section", "title": "By section", "dimensions": ["section"], "max_groups": 2},
-        ],
-        "audiences": {"partner": ["by_browser", "by_section"], "reseller": ["by_browser"]},
-    }
-    return document | changes
+    tables = [
+        {"name": "by_browser", "title": "By browser", "dimensions": ["browser"]},
+        {"name": "by_section", "title": "By section", "dimensions": ["section"], "max_groups": 2},
+    ]
+    audiences = {"partner": ["by_browser", "by_section"], "reseller": ["by_browser"]}
+    return specification_document(tables=tables, audiences=audiences) | changes
 
 
 def _made(bound: BoundSpecification, number: int) -> tuple[pd.DataFrame, pd.DataFrame | None]:

@@ -13,7 +13,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from pipeline import __version__
+from pipeline import __version__, templating
 from pipeline.portal.archive import archive_of
 from pipeline.publication import pages
 from pipeline.publication.words import day, moment
@@ -89,19 +89,7 @@ def stylesheet() -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("pipeline.portal", "templates"),
-                jinja2.PackageLoader("pipeline.publication", "templates"),
-            ]
-        ),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templating.environment("pipeline.portal", "pipeline.publication")
     own = {"instant": instant, "date": date, "age": age, "blocks": blocks, "is_release": is_release}
     environment.filters |= pages.FILTERS | own
     return environment

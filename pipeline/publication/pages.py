@@ -8,6 +8,7 @@ from typing import Final
 
 import jinja2
 
+from pipeline import templating
 from pipeline.publication.views import AudienceView
 from pipeline.publication.words import counted, day, decimal, heading_of, odds_factor, raised_chance, whole_number
 from pipeline.release.artefact import ReleaseHeader
@@ -44,13 +45,6 @@ def period_words(header: ReleaseHeader) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.publication", "templates"),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templating.environment("pipeline.publication")
     environment.filters |= FILTERS
     return environment

@@ -6,6 +6,7 @@ import functools
 
 import jinja2
 
+from pipeline import templating
 from pipeline.publication.words import counted, day, key_label, moment, whole_number
 
 
@@ -30,18 +31,6 @@ def label(dimension: str, key: object) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("pipeline.rights", "templates"),
-                jinja2.PackageLoader("pipeline.publication", "templates"),
-            ]
-        ),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templating.environment("pipeline.rights", "pipeline.publication")
     environment.filters |= {"whole": whole_number, "counted": counted, "day": day, "moment": moment}
     return environment

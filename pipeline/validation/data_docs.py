@@ -24,6 +24,7 @@ from typing import Final
 import jinja2
 from pydantic import ValidationError
 
+from pipeline import templating
 from pipeline.documents import Document
 
 INDEX: Final = "index.html"
@@ -228,14 +229,7 @@ def _page(template: str, **context: object) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline.validation", "templates"),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.j2",), default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = templating.environment("pipeline.validation")
     environment.filters |= {
         "words": lambda name: name.replace("_", " ").capitalize(),  # a suite: Staging visitors
         "told": lambda name: name.replace(".", " / "),  # what it was run on: weekly_audience / 2026-W41 / r1
