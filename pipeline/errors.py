@@ -117,6 +117,20 @@ class AccessError(DemographicsError):
     exit_code = 13
 
 
+class DeliveryError(DemographicsError):
+    """A recipient cannot be given what is asked for, or it cannot be brought to where it belongs."""
+
+    exit_code = 14
+
+
+class UnknownEditionError(DeliveryError):
+    """There is no such thing for who asks: it says the same of what is not there and of what is not theirs."""
+
+
+class WithdrawnError(DeliveryError):
+    """What is asked for was withdrawn."""
+
+
 def kind_and_place(failure: BaseException) -> str:
     """The class of an unforeseen error and where it came up, without its message, which may quote a record."""
     frames = traceback.extract_tb(failure.__traceback__)

@@ -54,6 +54,11 @@ class Workspace:
         return self.home / "policy.yaml"
 
     @property
+    def entitlements_file(self) -> Path:
+        """Who the recipients are, and what each may read."""
+        return self.home / "entitlements.yaml"
+
+    @property
     def releases(self) -> Path:
         """Release specifications, one YAML file each: ``DEMOGRAPHICS_RELEASES``, or the site's own."""
         named = os.environ.get(RELEASES_VARIABLE, "")

@@ -17,7 +17,7 @@ from pipeline.errors import LedgerError
 from pipeline.privacy import migrations
 
 # Versions of the tables in order, as the files under ``migrations/versions`` name them; the last is this program's.
-VERSIONS: Final = ("0001", "0002", "0003")
+VERSIONS: Final = ("0001", "0002", "0003", "0004")
 
 _VERSION: Final = sa.table("alembic_version", sa.column("version_num", sa.Text))
 _WAIT: Final = 60  # seconds for a lock before a writer gives up

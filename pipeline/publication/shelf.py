@@ -5,7 +5,11 @@ They are made from the bundles that stand on the disk, so that making them again
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import functools
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from pipeline.documents import Document
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication import files
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, file_entry, json_bytes, revision_number
-from pipeline.vocabulary import AUDIENCE_TITLES, Audience
+from pipeline.vocabulary import AUDIENCE_TITLES, NAME_PATTERN, Audience
 
 LATEST_NAME = "latest.json"
 INDEX_NAME = "index.json"
@@ -23,6 +27,8 @@ CHANGELOG_NAME = "CHANGELOG.md"
 TOMBSTONE_NAME = "WITHDRAWN.json"
 TOMBSTONE_SIGNATURE_NAME = "WITHDRAWN.json.minisig"
 WITHDRAWN = "withdrawn"  # status of an edition
+_PERIOD = r"[0-9]{4}-[0-9W-]{2,5}"
+_MOST_REVISIONS = 10**6
 
 
 class Tombstone(Document):
@@ -63,10 +69,16 @@ class Edition:
         return f"{self.product}/{self.period}/r{self.revision}"
 
 
-def refresh(published: Path, audiences: tuple[Audience, ...], product: str) -> None:
-    """Write ``latest.json`` of one product and ``index.json`` and ``CHANGELOG.md`` of these audiences."""
-    for audience in audiences:
-        shelf = published / audience
+def refresh(published: Path, shelves: Iterable[str], product: str) -> None:
+    """Write ``latest.json`` of one product and ``index.json`` and ``CHANGELOG.md`` of these shelves.
+
+    Args:
+        published: The folder of all shelves.
+        shelves: Names of audiences, and of parts of what they receive (``Cut.shelf``).
+        product: Whose editions changed.
+    """
+    for name in shelves:
+        shelf, audience = published / name, audience_of(name)
         editions = editions_of(shelf)
         standing = [one for one in editions if one.product == product and one.status != WITHDRAWN]
         if standing:
@@ -77,14 +89,50 @@ def refresh(published: Path, audiences: tuple[Audience, ...], product: str) -> N
         _write(shelf / CHANGELOG_NAME, _changelog(editions, audience).encode())
 
 
-def editions_of(shelf: Path) -> tuple[Edition, ...]:
-    """All bundles of one audience, by product, period and revision.
+def audience_of(shelf: str) -> Audience:
+    """The audience that a shelf is for, whole or in part."""
+    return Audience(shelf.partition("-")[0])
+
+
+def editions_of(shelf: Path, product: str = "*") -> tuple[Edition, ...]:
+    """All bundles of one shelf, or those of one product, by product, period and revision.
 
     Raises:
         PublicationError: A manifest there cannot be read.
     """
-    found = [path for path in shelf.glob("*/*/r*") if revision_number(path.name) and _visible(path, shelf)]
-    return tuple(sorted(_edition(path) for path in found))
+    found = [path for path in shelf.glob(f"{product}/*/r*") if revision_number(path.name) and _visible(path, shelf)]
+    return tuple(sorted(edition for path in found if (edition := _edition_in(path))))
+
+
+def edition_at(shelf: Path, product: str, period: str, revision: int) -> Edition | None:
+    """One bundle, or its tombstone; None where there is none.
+
+    Args:
+        shelf: Where to look.
+        product: Name of the release, as somebody asked for it.
+        period: Likewise; whatever is no name of a period is of none.
+        revision: Likewise.
+
+    Raises:
+        PublicationError: Its manifest cannot be read.
+    """
+    if not (re.fullmatch(NAME_PATTERN, product) and re.fullmatch(_PERIOD, period) and 0 < revision < _MOST_REVISIONS):
+        return None
+    return _edition_in(shelf / product / period / f"r{revision}")
+
+
+def _edition_in(folder: Path) -> Edition | None:
+    """What a folder holds; None where it is taken away just now, or never was there."""
+    for name in (TOMBSTONE_NAME, MANIFEST_NAME):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            stamp = (folder / name).stat()
+            return _remembered(folder, stamp.st_mtime_ns, stamp.st_ino)
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(folder: Path, _changed: int, _inode: int) -> Edition:
+    return _edition(folder)  # neither a manifest nor a tombstone ever changes
 
 
 def _visible(path: Path, shelf: Path) -> bool:

@@ -1,0 +1,66 @@
+"""Sites whose bundles are published, with recipients who may read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+from pipeline.privacy.chain import EntryKind
+from pipeline.publication.bundle import Approved, PublishedBundle, publish_release
+from pipeline.review.reviewers import Signer
+from pipeline.spec import ReleaseKey
+from pipeline.validation.verdicts import Verdicts
+from tests.recorded import RecordedSite, sample, small
+
+__all__ = ["ENTITLEMENTS", "DeliveredSite", "sample", "small"]
+
+# One recipient of each kind, and two resellers with countries of their own.
+ENTITLEMENTS: Final[dict[str, Any]] = {
+    "recipients": [
+        {"name": "acme", "title": "Acme Analytics", "audience": "partner", "receives": {"weekly_audience": {}}},
+        {"name": "linker", "title": "Linker", "audience": "affiliate", "receives": {"weekly_audience": {}}},
+        {
+            "name": "north",
+            "title": "North Resale",
+            "audience": "reseller",
+            "receives": {"weekly_audience": {"rows": {"country": ["DE", "DK", "SE"]}, "totals": True}},
+        },
+        {
+            "name": "south",
+            "title": "South Resale",
+            "audience": "reseller",
+            "receives": {"weekly_audience": {"rows": {"country": ["ES", "FR", "IT"]}}},
+        },
+        {"name": "adline", "title": "Adline", "audience": "advertiser", "receives": {"weekly_audience": {}}},
+    ]
+}
+
+
+@dataclass
+class DeliveredSite(RecordedSite):
+    """A site without sources whose releases are published for real: drawn with noise, approved, signed, on the disk."""
+
+    def entitle(self, document: Mapping[str, Any] | None = None) -> None:
+        """Write the file of entitlements."""
+        self.workspace.entitlements_file.write_text(yaml.safe_dump(dict(document or ENTITLEMENTS)), "utf-8")
+
+    def deliver(self, specification: Mapping[str, Any], period: str, signer: Signer, **more: Any) -> ReleaseKey:
+        """Draw, check, approve and publish a release, with its bundles."""
+        key = self.waiting(specification, period, **more)
+        self.register.approve(key, signer, "Numbers and noise look as usual.")
+        self.put_out(key)
+        return key
+
+    def put_out(self, key: ReleaseKey) -> tuple[PublishedBundle, ...]:
+        """Write the bundles of an approved release."""
+        approval = self.register.approval(key)
+        verdicts = Verdicts.from_bytes(self.ledger.checks(key) or b"[]")
+        approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
+        bundles = publish_release(self.workspace, self.release(key), verdicts, approved)
+        digests = {bundle.audience: bundle.manifest_sha256 for bundle in bundles}
+        told = {"candidate_sha256": approval.candidate_sha256, "manifests": digests}
+        self.ledger.record(EntryKind.PUBLISHED, key, told)
+        return bundles
