@@ -30,7 +30,7 @@ run: $(READY) ## From sources to signed bundles, in a real Airflow under .run/
 	@$(BIN)/demographics up $(SOURCES)
 
 test: $(READY) ## Run the tests
-	@$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(READY) ## Style, types, import contracts, and whether the lock file is up to date
 	$(BIN)/ruff check
