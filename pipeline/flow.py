@@ -260,7 +260,7 @@ def standing(release: str, period: str) -> ReleaseKey:
 
 
 def publish(release: str, period: str) -> str:
-    """Write all audiences' bundles; fails closed without a living approval, and where the policy withdrew the purpose.
+    """Write the bundles of all audiences, and of parts that recipients receive; fails closed without a living approval.
 
     Raises:
         PolicyError: The privacy policy does not cover, or covers no more, what was drawn.
@@ -268,9 +268,12 @@ def publish(release: str, period: str) -> str:
         ChecksFailedError: A check of what recipients would read failed; nothing became visible.
         PublicationError: A bundle cannot be written, or differs from what was published.
     """
+    from pipeline.delivery.approvals import in_force
+    from pipeline.delivery.bundles import approved_of
     from pipeline.policy import require_covered_today
     from pipeline.privacy.chain import EntryKind
-    from pipeline.publication.bundle import Approved, publish_release
+    from pipeline.publication.bundle import publish_release
+    from pipeline.publication.spending import year_of
     from pipeline.review.decisions import Register
     from pipeline.validation.verdicts import Verdicts
 
@@ -278,14 +281,14 @@ def publish(release: str, period: str) -> str:
     register = Register.of(workspace)
     ledger = register.ledger
     key = ledger.standing(release, period)
-    approval = register.approval(key)
+    approved = approved_of(register, key)
     verdicts = Verdicts.from_bytes(ledger.checks(key) or b"[]").require()
-    approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
     drawn = _drawn(ledger, key)
     require_covered_today(workspace, drawn.header, Period.parse(period))
-    bundles = publish_release(workspace, drawn, verdicts, approved)
-    digests = {bundle.audience: bundle.manifest_sha256 for bundle in bundles}
-    ledger.record(EntryKind.PUBLISHED, key, {"candidate_sha256": approval.candidate_sha256, "manifests": digests})
+    cuts, year = in_force(workspace).cuts(release), year_of(workspace, ledger, key)
+    bundles = publish_release(workspace, drawn, verdicts, approved, cuts, year)
+    digests = {bundle.shelf: bundle.manifest_sha256 for bundle in bundles if bundle.is_whole}
+    ledger.record(EntryKind.PUBLISHED, key, {"candidate_sha256": approved.candidate_sha256, "manifests": digests})
     return str(key)
 
 

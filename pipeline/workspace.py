@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigurationError
 from pipeline.periods import Period
-from pipeline.vocabulary import Audience, Population
+from pipeline.vocabulary import Population
 
 HOME_VARIABLE = "DEMOGRAPHICS_HOME"
 RELEASES_VARIABLE = "DEMOGRAPHICS_RELEASES"
@@ -126,6 +126,6 @@ class Workspace:
         """The reviewer's report of one release."""
         return self.home / "reports" / release / period / f"r{revision}" / "report.html"
 
-    def bundle(self, audience: Audience, product: str, period: str, revision: int) -> Path:
-        """One audience's bundle."""
-        return self.published / audience / product / period / f"r{revision}"
+    def bundle(self, shelf: str, product: str, period: str, revision: int) -> Path:
+        """One bundle on a shelf, which is an audience or a part of what it receives (``publication.cuts``)."""
+        return self.published / shelf / product / period / f"r{revision}"

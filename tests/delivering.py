@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import yaml
 
+from pipeline.delivery.approvals import Approvals, digest_of, in_force
 from pipeline.privacy.chain import EntryKind
 from pipeline.publication.bundle import Approved, PublishedBundle, publish_release
+from pipeline.publication.spending import year_of
 from pipeline.review.reviewers import Signer
 from pipeline.spec import ReleaseKey
 from pipeline.validation.verdicts import Verdicts
@@ -43,12 +45,26 @@ ENTITLEMENTS: Final[dict[str, Any]] = {
 class DeliveredSite(RecordedSite):
     """A site without sources whose releases are published for real: drawn with noise, approved, signed, on the disk."""
 
-    def entitle(self, document: Mapping[str, Any] | None = None) -> None:
-        """Write the file of entitlements."""
+    def __post_init__(self) -> None:
+        """Write the sample's files; specifications are added by ``offer``."""
+        super().__post_init__()
+        self.workspace.releases.mkdir(exist_ok=True)
+
+    def entitle(self, signer: Signer, document: Mapping[str, Any] | None = None) -> None:
+        """Write the file of entitlements, and put it into force."""
         self.workspace.entitlements_file.write_text(yaml.safe_dump(dict(document or ENTITLEMENTS)), "utf-8")
+        approvals = Approvals.of(self.workspace)
+        if (content := approvals.proposed()) is not None:
+            approvals.approve(signer, digest_of(content))
+
+    def offer(self, specification: Mapping[str, Any]) -> None:
+        """Write a specification where entitlements are checked against it."""
+        path = self.workspace.releases / f"{specification['release']}.yaml"
+        path.write_text(yaml.safe_dump(dict(specification)), "utf-8")
 
     def deliver(self, specification: Mapping[str, Any], period: str, signer: Signer, **more: Any) -> ReleaseKey:
         """Draw, check, approve and publish a release, with its bundles."""
+        self.offer(specification)
         key = self.waiting(specification, period, **more)
         self.register.approve(key, signer, "Numbers and noise look as usual.")
         self.put_out(key)
@@ -59,8 +75,9 @@ class DeliveredSite(RecordedSite):
         approval = self.register.approval(key)
         verdicts = Verdicts.from_bytes(self.ledger.checks(key) or b"[]")
         approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
-        bundles = publish_release(self.workspace, self.release(key), verdicts, approved)
-        digests = {bundle.audience: bundle.manifest_sha256 for bundle in bundles}
+        cuts, year = in_force(self.workspace).cuts(key.release), year_of(self.workspace, self.ledger, key)
+        bundles = publish_release(self.workspace, self.release(key), verdicts, approved, cuts, year)
+        digests = {bundle.shelf: bundle.manifest_sha256 for bundle in bundles if bundle.is_whole}
         told = {"candidate_sha256": approval.candidate_sha256, "manifests": digests}
         self.ledger.record(EntryKind.PUBLISHED, key, told)
         return bundles

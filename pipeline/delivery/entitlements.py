@@ -7,14 +7,11 @@ can only take away from that.
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from pipeline import documents
 from pipeline.documents import Document
-from pipeline.errors import ConfigurationError
 from pipeline.publication.cuts import Cut
 from pipeline.vocabulary import Audience, Key, Name
 
@@ -99,12 +96,3 @@ class Entitlements(Document):
 
 
 NOBODY: Final = Entitlements(recipients=())
-
-
-def load_entitlements(path: Path) -> Entitlements:
-    """Read the file of entitlements.
-
-    Raises:
-        ConfigurationError: It is missing or breaks a rule; every broken rule is named.
-    """
-    return documents.load(path, Entitlements, ConfigurationError)

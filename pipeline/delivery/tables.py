@@ -6,6 +6,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
+APPROVALS: Final = sa.table(
+    "entitlement_approvals",
+    sa.column("number", sa.Integer),
+    *(sa.column(name, sa.Text) for name in ("at", "reviewer", "sha256", "signature")),
+    sa.column("content", sa.LargeBinary),
+)
 TOKENS: Final = sa.table(
     "recipient_tokens",
     sa.column("number", sa.Integer),

@@ -55,7 +55,7 @@ def agreement(manifest: Manifest, tables: Mapping[str, pd.DataFrame]) -> tuple[C
 
 def _table_checks(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) -> Iterator[Check]:
     shown = frame[frame["value"].notna()]
-    k = manifest.privacy.k
+    k, cut = manifest.privacy.k, _cut_dimensions(manifest)
     rules = {
         "rows are of this release, and none is there twice": _rows_belong(manifest, facts, frame),
         "every key is on its public list": _keys_are_listed(facts, frame),
@@ -65,9 +65,11 @@ def _table_checks(manifest: Manifest, facts: TableFacts, frame: pd.DataFrame) ->
         "intervals hold the shown number": bool(
             ((shown["value_lo"] <= shown["value"]) & (shown["value"] <= shown["value_hi"])).all()
         ),
-        **{f"{total.name}: {_ADDS_UP}": _adds_up(facts, _of(frame, total)) for total in totals(facts)},
+        **{f"{total.name}: {_ADDS_UP}": _adds_up(facts, _of(frame, total), cut) for total in totals(facts)},
         **{f"{mean.name}: {_IS_A_QUOTIENT}": _is_quotient(facts, frame, mean) for mean in means(facts)},
-        "the noise is no more than that of the levels in the manifest": _noise_fits(manifest, facts, frame),
+        "the noise is no more than that of the levels in the manifest": _noise_fits(
+            manifest, facts, frame[~_uncheckable(facts, frame, cut)]
+        ),
     }
     for rule, success in rules.items():
         yield Check(facts.name, rule, success)
@@ -139,11 +141,29 @@ def _means_of_people(facts: TableFacts) -> list[str]:
     return [mean.name for mean in means(facts) if facts.measure in (mean.numerator, mean.denominator)]
 
 
-def _adds_up(facts: TableFacts, frame: pd.DataFrame) -> bool:
-    """At every depth: the shown children of each shown parent sum to it, and nothing shown lacks a shown parent."""
+def _cut_dimensions(manifest: Manifest) -> frozenset[str]:
+    """The dimensions of which a bundle shows some keys alone: their parts are not all there to be added up."""
+    cut = manifest.identity.cut
+    return frozenset(cut.rows) if cut else frozenset()
+
+
+def _uncheckable(facts: TableFacts, frame: pd.DataFrame, cut: frozenset[str]) -> pd.Series[bool]:
+    """Remainders of a dimension of which some keys alone are shown: what they are left of is not all there."""
+    named = [name for name in facts.dimensions if name in cut]
+    rest: pd.Series[bool] = (frame[named] == REMAINDER_KEY).any(axis=1)
+    return rest
+
+
+def _adds_up(facts: TableFacts, frame: pd.DataFrame, cut: frozenset[str]) -> bool:
+    """At every depth: the shown children of each shown parent sum to it, and nothing shown lacks a shown parent.
+
+    Of a dimension of which some keys alone are shown, nothing is asked; what lies below such a key must add up to it.
+    """
     depth = level_of(frame, facts.dimensions)
     shown = frame["value"].notna()
     for level in range(len(facts.dimensions)):
+        if facts.dimensions[level] in cut:
+            continue
         place = _place(frame, facts.dimensions[:level])
         parents = shown & (depth == level) & ~_of_remainder(frame, facts)
         of_parent = dict(zip(place[parents], frame["value"][parents], strict=True))

@@ -8,7 +8,7 @@ completes it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipeline.disk import sync_folder
 from pipeline.errors import DemographicsError, NotApprovedError, PublicationError
 from pipeline.publication import files, shelf
 from pipeline.publication.charts import draw_charts
+from pipeline.publication.cuts import Cut
 from pipeline.publication.datapackage import DATAPACKAGE_NAME, datapackage_bytes
 from pipeline.publication.encoding import csv_bytes, parquet_bytes
 from pipeline.publication.manifest import (
@@ -27,6 +28,7 @@ from pipeline.publication.manifest import (
     Approved,
     FileEntry,
     Manifest,
+    YearOfBudget,
     candidate_sha256,
     file_entry,
     identity_of,
@@ -39,8 +41,9 @@ from pipeline.publication.readme import README_NAME, readme_bytes
 from pipeline.publication.report import REPORT_NAME, report_bytes
 from pipeline.publication.seal import sealed_manifest
 from pipeline.publication.signing import public_key_bytes, sign, signing_key
-from pipeline.publication.views import AudienceView, view
+from pipeline.publication.views import AudienceView, parts_of, view
 from pipeline.release.artefact import PrivateRelease
+from pipeline.validation.parts import Part
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import Audience
 from pipeline.workspace import Workspace
@@ -50,31 +53,51 @@ __all__ = ["Approved", "PublishedBundle", "publish_release"]
 
 @dataclass(frozen=True)
 class PublishedBundle:
-    """One audience's bundle, in its place.
+    """One bundle, in its place.
 
     Attributes:
-        audience: Who may read it.
-        folder: ``published/{audience}/{product}/{period}/r{N}``.
+        audience: Who may read it, or some of whom may.
+        shelf: The audience, or the part of what it receives (``Cut.shelf``).
+        folder: ``published/{shelf}/{product}/{period}/r{N}``.
         manifest_sha256: Digest of its manifest.
         already_published: True where it stood there before and was left as it is.
     """
 
     audience: Audience
+    shelf: str
     folder: Path
     manifest_sha256: str
     already_published: bool
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all that its audience receives, and no part of it."""
+        return self.shelf == self.audience
+
 
 def publish_release(
-    workspace: Workspace, release: PrivateRelease, verdicts: Verdicts, approved: Approved
+    workspace: Workspace,
+    release: PrivateRelease,
+    verdicts: Verdicts,
+    approved: Approved,
+    cuts: Sequence[Cut] = (),
+    year: YearOfBudget | None = None,
 ) -> tuple[PublishedBundle, ...]:
-    """Put every audience's bundle of an approved release into its place.
+    """Put every audience's bundle of an approved release into its place, and those of parts that recipients receive.
 
     A bundle that stands there already is left as it is: its signature and files must hold and it must come from the
     same release, or nothing at all is written.
 
+    Args:
+        workspace: Of the site.
+        release: Drawn once, for all.
+        verdicts: Of its checks.
+        approved: Of exactly these.
+        cuts: Parts that recipients receive. One that shows nothing of this release is passed over.
+        year: What the year has cost, ``spending.year_of``.
+
     Returns:
-        One bundle an audience, in the order of their names.
+        One bundle a shelf, in the order of their names.
 
     Raises:
         NotApprovedError: The approval is of another candidate.
@@ -86,18 +109,28 @@ def publish_release(
     with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
         pair = signing_key(workspace)
         files.sweep(workspace.published)
-        views = {audience: _view(workspace, release, audience) for audience in sorted(release.header.audiences)}
-        places = {audience: _place(workspace, cut) for audience, cut in views.items()}
-        standing = {audience: _standing(places[audience], cut, release.sha256, pair) for audience, cut in views.items()}
-        missing = {audience: views[audience] for audience, manifest in standing.items() if manifest is None}
+        views = {shown.shelf: _superseding(workspace, shown) for shown in _views(release, cuts)}
+        places = {name: _place(workspace, shown) for name, shown in views.items()}
+        standing = {name: _standing(places[name], shown, release.sha256, pair) for name, shown in views.items()}
+        missing = {name: views[name] for name, manifest in standing.items() if manifest is None}
         if missing:
-            _write(missing, places, _Evidence(workspace, release, verdicts, approved, pair))
-        manifests = {audience: (place / MANIFEST_NAME).read_bytes() for audience, place in places.items()}
+            _write(missing, places, _Evidence(workspace, release, verdicts, approved, pair, year))
+        manifests = {name: (place / MANIFEST_NAME).read_bytes() for name, place in places.items()}
         shelf.refresh(workspace.published, tuple(views), release.header.release)
     return tuple(
-        PublishedBundle(audience, places[audience], file_entry(MANIFEST_NAME, content).sha256, audience not in missing)
-        for audience, content in manifests.items()
+        PublishedBundle(
+            shelf.audience_of(name), name, places[name], file_entry(MANIFEST_NAME, content).sha256, name not in missing
+        )
+        for name, content in manifests.items()
     )
+
+
+def _views(release: PrivateRelease, cuts: Iterable[Cut]) -> list[AudienceView]:
+    """What each shelf shows: the audiences', and the parts that show anything of this release."""
+    audiences = [view(release, audience) for audience in sorted(release.header.audiences)]
+    tables = {shown.audience: shown.header.tables for shown in audiences}
+    showing = [cut for cut in cuts if parts_of(tables.get(cut.audience, ()), cut)]
+    return [*audiences, *(view(release, cut.audience, cut) for cut in sorted(showing, key=lambda cut: cut.shelf))]
 
 
 @dataclass(frozen=True)
@@ -107,10 +140,11 @@ class _Evidence:
     verdicts: Verdicts
     approved: Approved
     pair: KeyPair
+    year: YearOfBudget | None
 
-    def checks_for(self, cut: AudienceView) -> Verdicts:
+    def checks_for(self, shown: AudienceView) -> Verdicts:
         """Without checks of tables that the audience does not receive: it is not told that they exist."""
-        others = set(self.release.tables) - set(cut.tables)
+        others = set(self.release.tables) - set(shown.tables)
         return Verdicts(tuple(check for check in self.verdicts.checks if check.subject not in others))
 
 
@@ -124,20 +158,18 @@ def _require_approval(candidate: str, approved: Approved) -> None:
     _ = approved.instant  # refused now if it is no time, before anything is written
 
 
-def _view(workspace: Workspace, release: PrivateRelease, audience: Audience) -> AudienceView:
-    cut = view(release, audience)
+def _superseding(workspace: Workspace, shown: AudienceView) -> AudienceView:
     # A revision may come after one that was never published.
-    there = (revision_number(place.name) for place in _place(workspace, cut).parent.glob("r*"))
-    earlier = [number for number in there if number and number < release.header.revision]
-    return replace(cut, supersedes=max(earlier, default=None))
+    there = (revision_number(place.name) for place in _place(workspace, shown).parent.glob("r*"))
+    earlier = [number for number in there if number and number < shown.header.revision]
+    return replace(shown, supersedes=max(earlier, default=None))
 
 
-def _place(workspace: Workspace, cut: AudienceView) -> Path:
-    assert cut.audience is not None
-    return workspace.bundle(cut.audience, cut.header.release, cut.header.period, cut.header.revision)
+def _place(workspace: Workspace, shown: AudienceView) -> Path:
+    return workspace.bundle(shown.shelf, shown.header.release, shown.header.period, shown.header.revision)
 
 
-def _standing(place: Path, cut: AudienceView, artefact_sha256: str, pair: KeyPair) -> Manifest | None:
+def _standing(place: Path, shown: AudienceView, artefact_sha256: str, pair: KeyPair) -> Manifest | None:
     """The manifest of the bundle that stands there, once it is known to be this one and untouched."""
     if not place.exists():
         return None
@@ -145,7 +177,7 @@ def _standing(place: Path, cut: AudienceView, artefact_sha256: str, pair: KeyPai
         manifest = sealed_manifest(place, pair.public_key)
     except DemographicsError as failure:
         raise _differs(place, str(failure)) from None
-    same = manifest.identity == identity_of(cut) and manifest.tables == cut.header.tables
+    same = manifest.identity == identity_of(shown) and manifest.tables == shown.header.tables
     if not same or manifest.provenance.artefact_sha256 != artefact_sha256:
         raise _differs(place, f"a release with digest {manifest.provenance.artefact_sha256[:12]}")
     return manifest
@@ -159,53 +191,59 @@ def _differs(place: Path, found: str) -> PublicationError:
     )
 
 
-def _write(views: Mapping[Audience, AudienceView], places: Mapping[Audience, Path], by: _Evidence) -> None:
+def _write(views: Mapping[str, AudienceView], places: Mapping[str, Path], by: _Evidence) -> None:
     drawn: dict[str, str] = {}
-    for cut in views.values():
-        drawn |= draw_charts(cut, skip=drawn)  # a table that several audiences read is drawn once
-    hidden = {audience: places[audience].with_name(f".{places[audience].name}{files.PARTIAL}") for audience in views}
+    for shown in views.values():
+        if shown.cut is None:
+            drawn |= draw_charts(shown, skip=drawn)  # a table that several audiences read is drawn once
+    hidden = {name: places[name].with_name(f".{places[name].name}{files.PARTIAL}") for name in views}
     try:
-        for audience, cut in views.items():
-            files.fill_folder(hidden[audience], _contents(cut, drawn, by))
-        _inspect(hidden, by)
-        for audience, folder in hidden.items():
-            folder.rename(places[audience])
-            for parent in list(folder.parents)[:4]:  # period, product, audience, the published folder
+        for name, shown in views.items():
+            files.fill_folder(hidden[name], _contents(shown, drawn if shown.cut is None else draw_charts(shown), by))
+        _inspect(views, hidden, by)
+        for name, folder in hidden.items():
+            folder.rename(places[name])
+            for parent in list(folder.parents)[:4]:  # period, product, shelf, the published folder
                 sync_folder(parent)
     finally:
         for folder in hidden.values():  # whatever was not renamed; a killed run's are swept by the next
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _inspect(folders: Mapping[Audience, Path], by: _Evidence) -> None:
+def _inspect(views: Mapping[str, AudienceView], folders: Mapping[str, Path], by: _Evidence) -> None:
     """Refuse bundles that recipients would not find as they should be."""
-    from pipeline.validation.bundle import Approval, check_bundles  # noqa: PLC0415 - loading it takes seconds
+    from pipeline.validation.bundle import Approval, Written, check_bundles  # noqa: PLC0415 - loading it takes seconds
 
     approval = Approval(by.approved.candidate_sha256, by.verdicts.sha256, public_key_bytes(by.pair))
-    check_bundles(by.workspace, by.release, approval, folders).require()
+    written = [Written(shelf.audience_of(name), name, folders[name], _part(shown.cut)) for name, shown in views.items()]
+    check_bundles(by.workspace, by.release, approval, written).require()
 
 
-def _contents(cut: AudienceView, charts: Mapping[str, str], by: _Evidence) -> dict[str, bytes]:
+def _part(cut: Cut | None) -> Part:
+    return Part() if cut is None else Part(cut.tables, cut.columns, cut.rows, cut.totals)
+
+
+def _contents(shown: AudienceView, charts: Mapping[str, str], by: _Evidence) -> dict[str, bytes]:
     # file name -> bytes, in the order of writing: tables first, manifest and signature last
-    provenance = provenance_of(cut, by.approved, by.release.sha256, by.verdicts)
-    contents, entries = _tables(cut)
+    provenance = provenance_of(shown, by.approved, by.release.sha256, by.verdicts)
+    contents, entries = _tables(shown)
     documents = {
-        DATAPACKAGE_NAME: datapackage_bytes(cut, identity_of(cut), by.approved.instant.isoformat(), entries),
-        README_NAME: readme_bytes(cut, provenance),
-        REPORT_NAME: report_bytes(cut, charts, by.checks_for(cut), provenance.approval),
+        DATAPACKAGE_NAME: datapackage_bytes(shown, identity_of(shown), by.approved.instant.isoformat(), entries),
+        README_NAME: readme_bytes(shown, provenance),
+        REPORT_NAME: report_bytes(shown, charts, by.checks_for(shown), provenance.approval),
     }
     entries = (*entries, *(file_entry(name, content) for name, content in documents.items()))
-    manifest = manifest_of(cut, provenance, entries)
+    manifest = manifest_of(shown, provenance, entries, by.year)
     content = manifest.to_bytes()
     signature = sign(by.pair, content, by.approved.instant, manifest.subject)
     return {**contents, **documents, SUMS_NAME: sums_bytes(entries), MANIFEST_NAME: content, SIGNATURE_NAME: signature}
 
 
-def _tables(cut: AudienceView) -> tuple[dict[str, bytes], tuple[FileEntry, ...]]:
+def _tables(shown: AudienceView) -> tuple[dict[str, bytes], tuple[FileEntry, ...]]:
     contents: dict[str, bytes] = {}
     entries: list[FileEntry] = []
-    for facts in cut.header.tables:
-        frame = cut.tables[facts.name]
+    for facts in shown.header.tables:
+        frame = shown.tables[facts.name]
         for ending, encode in (("parquet", parquet_bytes), ("csv", csv_bytes)):
             name = f"{facts.name}.{ending}"
             contents[name] = encode(frame, facts)

@@ -7,8 +7,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated, Final
 
+from pydantic import Field
+
+from pipeline.documents import Document
 from pipeline.vocabulary import Audience
+
+SHELF_PATTERN: Final = r"[a-z]+(-[0-9a-f]{12})?"
+
+
+class CutFacts(Document):
+    """What of an audience's tables a bundle shows, as its manifest says it."""
+
+    tables: tuple[str, ...]
+    """Those that were named; all that have the dimensions of ``rows`` where none was."""
+    columns: dict[str, tuple[str, ...]]
+    """By table: dimensions and further measures that are shown, where not all are."""
+    rows: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
+    """By dimension: the keys of which rows are shown."""
+    totals: bool
+    """Whether rows about all keys of these dimensions, and about all others, are shown."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +40,8 @@ class Cut:
     Attributes:
         audience: Of which kind its recipients are.
         tables: Names; empty for all tables of the audience.
-        columns: By table: the dimensions, from the first on, and the measures that are shown; a table that is not named
-            is shown with all of them. Numbers keep their intervals and noise, whatever is cut.
+        columns: By table: the dimensions, from the first on, and the measures beside people that are shown; a table
+            that is not named is shown with all of them. People, intervals and noise are always shown.
         rows: By dimension: the keys of which rows are shown. A table without the dimension is left out unless
             ``tables`` names it, and is whole then.
         totals: Whether rows that speak of all keys, or of all others, of a dimension in ``rows`` are shown.
@@ -38,6 +57,16 @@ class Cut:
     def is_whole(self) -> bool:
         """Whether it takes nothing away from what the audience receives."""
         return not (self.tables or self.columns or self.rows)
+
+    @property
+    def facts(self) -> CutFacts:
+        """What a manifest says of it."""
+        return CutFacts(tables=self.tables, columns=dict(self.columns), rows=dict(self.rows), totals=self.totals)
+
+    @classmethod
+    def of(cls, audience: Audience, facts: CutFacts) -> Cut:
+        """The cut that a manifest speaks of."""
+        return cls(audience, facts.tables, facts.columns, facts.rows, facts.totals)
 
     @cached_property
     def shelf(self) -> str:

@@ -14,6 +14,7 @@ from pydantic import Field
 from pipeline import documents
 from pipeline.documents import Document
 from pipeline.errors import PublicationError, VerificationError
+from pipeline.publication.cuts import CutFacts
 from pipeline.publication.views import AudienceView
 from pipeline.release.artefact import LevelFacts, PrivateRelease, TableFacts
 from pipeline.review.candidate import candidate_digest
@@ -97,6 +98,23 @@ class Identity(Document):
     status: Literal["published"]
     synthetic: bool
     """True where no real person is counted."""
+    cut: CutFacts | None = None
+    """What of the audience's tables the bundle shows; null where it shows them whole."""
+
+
+class YearOfBudget(Document):
+    """What releases about a population may cost in a year, and have cost when this one was reserved for.
+
+    Worked out from the ledger up to that reservation, so that it is the same whenever a bundle is written.
+    """
+
+    year_to: str
+    """ISO date, exclusive: the end of the period."""
+    spent_epsilon: str
+    """Of all releases in that year, this one among them."""
+    cap_epsilon: str
+    delta: str
+    """At which both are accounted."""
 
 
 class Privacy(Document):
@@ -110,11 +128,17 @@ class Privacy(Document):
     k: Annotated[int, Field(ge=2)]
     k_kind: str
     selection: str
+    mechanism: str = ""
+    """Of the noise of counts of people."""
+    confidence: float = 0.95
+    """Of all intervals."""
     levels: tuple[LevelFacts, ...]
-    """Those that this bundle shows."""
+    """Those that this bundle shows: bounds, mechanism, scale and threshold of each."""
     post_processing: str
     drawn: str
     not_covered: tuple[str, ...]
+    year: YearOfBudget | None = None
+    """Spent and cap for the year; null where no ledger was asked."""
 
 
 class Approval(Document):
@@ -138,6 +162,8 @@ class Provenance(Document):
     checks: int
     """Validation checks, all of which held."""
     code_version: str
+    policy_version: str = ""
+    """Of the privacy policy that was in force when it was drawn."""
     approval: Approval
 
 
@@ -154,7 +180,8 @@ class FileEntry(Document):
 class Manifest(Document):
     """Everything that a signature vouches for."""
 
-    manifest_version: Literal[1]
+    manifest_version: Literal[1, 2]
+    """1: no workbook and no derived numbers; 2: with both."""
     identity: Identity
     population: Population
     description: str
@@ -226,6 +253,7 @@ def identity_of(view: AudienceView) -> Identity:
         supersedes=f"r{view.supersedes}" if view.supersedes else None,
         status="published",
         synthetic=header.synthetic,
+        cut=view.cut.facts if view.cut else None,
     )
 
 
@@ -244,20 +272,23 @@ def provenance_of(view: AudienceView, approved: Approved, artefact_sha256: str, 
         verdicts_sha256=verdicts.sha256,
         checks=len(verdicts.checks),
         code_version=view.header.code_version,
+        policy_version=view.header.policy_version,
         approval=Approval(**{name: value for name, value in asdict(approved).items() if name != "candidate_sha256"}),
     )
 
 
-def manifest_of(view: AudienceView, provenance: Provenance, entries: tuple[FileEntry, ...]) -> Manifest:
+def manifest_of(
+    view: AudienceView, provenance: Provenance, entries: tuple[FileEntry, ...], year: YearOfBudget | None = None
+) -> Manifest:
     """The manifest of one bundle."""
     header = view.header
     return Manifest(
-        manifest_version=1,
+        manifest_version=2,
         identity=identity_of(view),
         population=header.population,
         description=header.description,
         purpose=header.purpose_text or header.purpose,
-        privacy=_privacy_of(view),
+        privacy=_privacy_of(view, year),
         provenance=provenance,
         tables=header.tables,
         files=entries,
@@ -287,7 +318,7 @@ def not_covered(population: Population, unit: str) -> tuple[str, ...]:
     )
 
 
-def _privacy_of(view: AudienceView) -> Privacy:
+def _privacy_of(view: AudienceView, year: YearOfBudget | None) -> Privacy:
     header = view.header
     return Privacy(
         unit=header.unit,
@@ -297,10 +328,12 @@ def _privacy_of(view: AudienceView) -> Privacy:
         k=header.k,
         k_kind="distinct people in a group, before noise; holds for certain",
         selection=_SELECTION,
+        mechanism=header.noise,
         levels=header.levels,
         post_processing=_POST_PROCESSING,
         drawn="once for all audiences and all tables; this bundle is a view of that one draw",
         not_covered=not_covered(header.population, header.unit),
+        year=year,
     )
 
 

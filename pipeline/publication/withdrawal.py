@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from collections.abc import Mapping
 
 from pipeline.disk import sync_folder
 from pipeline.errors import LedgerError
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication import files, shelf
-from pipeline.publication.manifest import json_bytes
+from pipeline.publication.manifest import MANIFEST_NAME, file_entry, json_bytes
 from pipeline.publication.shelf import TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME, Tombstone
 from pipeline.publication.signing import sign, signing_key
 from pipeline.release.artefact import PrivateRelease
@@ -60,13 +61,26 @@ def take_away(workspace: Workspace, ledger: Ledger, key: ReleaseKey) -> None:
     stones = _tombstones(_title(ledger, key), published, withdrawn)
     with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
         files.sweep(workspace.published)
-        for stone in stones:
-            _put_up(stone, workspace)
-        shelf.refresh(workspace.published, tuple(stone.audience for stone in stones), key.release)
+        by_shelf = stones | _of_parts(workspace, key, stones)
+        for name, stone in by_shelf.items():
+            _put_up(stone, workspace, name)
+        shelf.refresh(workspace.published, by_shelf, key.release)
 
 
-def _put_up(stone: Tombstone, workspace: Workspace) -> None:
-    place = workspace.bundle(stone.audience, stone.release, stone.period, stone.revision)
+def _of_parts(workspace: Workspace, key: ReleaseKey, stones: Mapping[str, Tombstone]) -> dict[str, Tombstone]:
+    """Tombstones for the shelves of parts of what audiences receive, each of the bundle that stands there."""
+    found = {}
+    for place in sorted(workspace.published.glob(f"*-*/{key.release}/{key.period}/r{key.revision}")):
+        name = place.parents[2].name
+        stone = stones.get(shelf.audience_of(name))
+        if stone is not None and shelf.tombstone_of(place) is None:
+            digest = file_entry(MANIFEST_NAME, (place / MANIFEST_NAME).read_bytes()).sha256
+            found[name] = stone.model_copy(update={"manifest_sha256": digest})
+    return found
+
+
+def _put_up(stone: Tombstone, workspace: Workspace, name: str) -> None:
+    place = workspace.bundle(name, stone.release, stone.period, stone.revision)
     if shelf.tombstone_of(place) is not None:
         return
     content = json_bytes(stone.model_dump(mode="json"))
@@ -83,9 +97,10 @@ def _put_up(stone: Tombstone, workspace: Workspace) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _tombstones(title: str, published: Entry, withdrawn: Entry) -> tuple[Tombstone, ...]:
-    return tuple(
-        Tombstone(
+def _tombstones(title: str, published: Entry, withdrawn: Entry) -> dict[str, Tombstone]:
+    # by audience
+    return {
+        audience: Tombstone(
             release=withdrawn.key.release,
             period=withdrawn.key.period,
             revision=withdrawn.key.revision,
@@ -97,7 +112,7 @@ def _tombstones(title: str, published: Entry, withdrawn: Entry) -> tuple[Tombsto
             manifest_sha256=digest,
         )
         for audience, digest in sorted(published.payload["manifests"].items())
-    )
+    }
 
 
 def _title(ledger: Ledger, key: ReleaseKey) -> str:

@@ -8,8 +8,8 @@ check.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import expectations.bundles  # noqa: F401  importing it makes its expectations k
 from pipeline.documents import Document
 from pipeline.release.artefact import PrivateRelease, TableFacts
 from pipeline.validation.levels import level_name, level_names, totals_of
+from pipeline.validation.parts import Part
 from pipeline.validation.received import CSV, MANIFEST, PARQUET, SIGNATURE, SUMS, Received, ReceivedTable, rows_of
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
@@ -69,8 +70,25 @@ class Approval:
     public_key: bytes
 
 
+@dataclass(frozen=True)
+class Written:
+    """A bundle that is written and not yet visible.
+
+    Attributes:
+        audience: For whom, or for some of whom, it is.
+        shelf: Where it will stand.
+        folder: Where it lies.
+        part: What of the audience's tables it is to show.
+    """
+
+    audience: Audience
+    shelf: str
+    folder: Path
+    part: Part = field(default_factory=Part)
+
+
 def check_bundles(
-    workspace: Workspace, release: PrivateRelease, approval: Approval, folders: Mapping[Audience, Path]
+    workspace: Workspace, release: PrivateRelease, approval: Approval, bundles: Sequence[Written]
 ) -> Verdicts:
     """Run the suite ``bundle`` on bundles that are written and not yet visible, and add the run to Data Docs.
 
@@ -78,19 +96,21 @@ def check_bundles(
         workspace: Holds Data Docs.
         release: What the bundles are views of.
         approval: Of exactly this release.
-        folders: Where each audience's bundle lies.
+        bundles: At least one.
 
     Returns:
-        One verdict a check and audience. Call ``require`` on it.
+        One verdict a check and bundle. Call ``require`` on it.
     """
     run_name = str(release.key).replace("/", ".")
-    every = [one for audience, folder in folders.items() for one in subjects(release, approval, audience, folder)]
+    if all(bundle.shelf != bundle.audience for bundle in bundles):  # parts that were granted later: a run of their own
+        run_name = f"{run_name}.{bundles[0].shelf}"
+    every = [one for bundle in bundles for one in subjects(release, approval, bundle)]
     return run(workspace, load_suite("bundle"), release.header.release, run_name, every)
 
 
-def subjects(release: PrivateRelease, approval: Approval, audience: Audience, folder: Path) -> list[Subject]:
-    """What is checked of one audience's bundle."""
-    bundle = _Bundle(release, approval, audience, Received.of(folder))
+def subjects(release: PrivateRelease, approval: Approval, written: Written) -> list[Subject]:
+    """What is checked of one bundle."""
+    bundle = _Bundle(release, approval, written.audience, Received.of(written.folder), written.part)
     entitled = [facts.name for facts in bundle.entitled]
     people = {facts.measure for facts in bundle.entitled}
     read = [
@@ -108,7 +128,7 @@ def subjects(release: PrivateRelease, approval: Approval, audience: Audience, fo
         "facts": (bundle.facts(), {}),
     }
     return [
-        Subject(part, f"{audience}_{part}", str(audience), frame, parameters)
+        Subject(part, f"{written.shelf.replace('-', '_')}_{part}", written.shelf, frame, parameters)
         for part, (frame, parameters) in parts.items()
     ]
 
@@ -123,12 +143,12 @@ class _Bundle:
     approval: Approval
     audience: Audience
     received: Received
+    part: Part
 
     @cached_property
     def entitled(self) -> list[TableFacts]:
-        """The tables that the audience receives."""
-        granted = self.release.header.audiences.get(self.audience, ())
-        return [facts for facts in self.release.header.tables if facts.name in granted]
+        """The tables that are to be there."""
+        return self.part.tables_of(self.release, self.audience)
 
     @cached_property
     def entitled_levels(self) -> list[str]:
@@ -212,7 +232,7 @@ class _Bundle:
         return pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=["table", "source"])
 
     def _released(self, facts: TableFacts) -> pd.DataFrame:
-        header, frame = self.release.header, self.release.tables[facts.name]
+        header, frame = self.release.header, self.part.rows_of(self.release, facts)
         named = (frame[list(facts.dimensions)] != TOTAL_KEY).sum(axis=1)
         extended = frame.assign(
             period_start=header.period_start,

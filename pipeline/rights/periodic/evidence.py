@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from pathlib import Path
 from pipeline.errors import LedgerError, VerificationError
 from pipeline.privacy.chain import NOTES, Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
+from pipeline.publication.cuts import SHELF_PATTERN
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, revision_number
 from pipeline.publication.shelf import TOMBSTONE_NAME
 from pipeline.release.artefact import PrivateRelease, ReleaseHeader
@@ -28,18 +30,23 @@ class Shelved:
 
     Attributes:
         key: The release that its place says it is of.
-        audience: The audience that its place says it is for; not an audience of the product, perhaps.
+        shelf: The audience, or the part of what it receives, that its place says it is for; neither, perhaps.
         folder: Its place.
     """
 
     key: ReleaseKey
-    audience: str
+    shelf: str
     folder: Path
+
+    @property
+    def audience(self) -> str:
+        """The audience that its place says it is for; not an audience of the product, perhaps."""
+        return self.shelf.partition("-")[0]
 
     @property
     def place(self) -> str:
         """``partner/weekly_audience/2026-W41/r1``."""
-        return f"{self.audience}/{self.key}"
+        return f"{self.shelf}/{self.key}"
 
     @property
     def is_tombstone(self) -> bool:
@@ -112,13 +119,18 @@ class Evidence:
             if revision and not any(part.startswith(".") for part in parts):
                 yield Shelved(ReleaseKey(parts[1], parts[2], revision), parts[0], folder)
 
-    def header(self, key: ReleaseKey) -> ReleaseHeader | None:
-        """What was drawn, approved and published under a key, in words; None where the ledger does not hold it."""
+    def release(self, key: ReleaseKey) -> PrivateRelease | None:
+        """What was drawn, approved and published under a key; None where the ledger does not hold it."""
         try:
             content = self.ledger.artefact(key)
-            return None if content is None else PrivateRelease.from_bytes(content).header
+            return None if content is None else PrivateRelease.from_bytes(content)
         except LedgerError:  # told by the check of the ledger
             return None
+
+    def header(self, key: ReleaseKey) -> ReleaseHeader | None:
+        """The same, in words."""
+        release = self.release(key)
+        return None if release is None else release.header
 
     def granted(self, key: ReleaseKey) -> Mapping[str, tuple[str, ...]] | None:
         """By audience, the tables of the specification that was approved; None where the ledger does not hold it."""
@@ -130,4 +142,11 @@ class Evidence:
         """Folders among those of the audiences that are of none."""
         folders = (path for path in self.workspace.published.glob("*") if path.is_dir())
         known = {audience.value for audience in Audience}
-        return tuple(sorted(path.name for path in folders if path.name not in known and path.name[0] != "."))
+        return tuple(
+            sorted(
+                path.name
+                for path in folders
+                if path.name[0] != "."
+                and not (re.fullmatch(SHELF_PATTERN, path.name) and path.name.partition("-")[0] in known)
+            )
+        )

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from pipeline.errors import DemographicsError, PolicyError, SpecificationError
 from pipeline.policy import load_policy, require_covered
+from pipeline.publication.cuts import Cut
+from pipeline.publication.encoding import parquet_bytes
 from pipeline.publication.manifest import MANIFEST_NAME
+from pipeline.publication.reading import read_bundle
 from pipeline.publication.signing import PUBLIC_KEY_NAME
 from pipeline.publication.verify import verify_bundle, verify_tombstone
+from pipeline.publication.views import view
 from pipeline.rights.periodic.evidence import Evidence, Shelved
 from pipeline.rights.periodic.findings import Failure, Looked
 from pipeline.spec import ReleaseKey, load_specification
@@ -32,7 +36,7 @@ def complete(evidence: Evidence) -> Looked:
     expected = [
         (key, audience) for key in evidence.standing for audience in evidence.published[key].payload["manifests"]
     ]
-    there = {(one.key, one.audience) for one in evidence.shelved}
+    there = {(one.key, one.shelf) for one in evidence.shelved}
     unknown = [
         Failure(f"{one.place} stands among what recipients can read, but was never published", _TAKE_AWAY)
         for one in evidence.shelved
@@ -110,10 +114,31 @@ def _broken(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:
     if shelved.is_tombstone:
         return
     entry = evidence.published.get(shelved.key)
-    recorded = entry.payload["manifests"].get(shelved.audience) if entry else None
+    recorded = entry.payload["manifests"].get(shelved.shelf) if entry else None
     digest = hashlib.sha256((shelved.folder / MANIFEST_NAME).read_bytes()).hexdigest()
     if recorded is not None and recorded != digest:
         yield Failure(f"{shelved.place} is signed, but is not the bundle that was recorded", _RESTORE)
+    if entry is not None and shelved.shelf != shelved.audience and not _is_part(evidence, shelved):
+        yield Failure(f"{shelved.place} is signed, but is no part of the release that was recorded", _TAKE_AWAY)
+
+
+def _is_part(evidence: Evidence, shelved: Shelved) -> bool:
+    """Whether a bundle shows what its place says, of the numbers that the ledger holds."""
+    found, release = read_bundle(shelved.folder), evidence.release(shelved.key)
+    cut = found.manifest.identity.cut
+    if release is None or cut is None:
+        return False
+    audience = found.manifest.identity.audience
+    wanted = view(release, audience, Cut.of(audience, cut))
+    same = found.tables.keys() == wanted.tables.keys() and found.manifest.tables == wanted.header.tables
+    return (
+        same
+        and all(
+            parquet_bytes(found.tables[facts.name], facts) == parquet_bytes(wanted.tables[facts.name], facts)
+            for facts in wanted.header.tables
+        )
+        and wanted.shelf == shelved.shelf
+    )
 
 
 def _beyond(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:

@@ -20,7 +20,7 @@ from pipeline.publication.signing import PUBLIC_KEY_NAME
 from pipeline.publication.views import AudienceView, column_order, view, whole
 from pipeline.release.artefact import PrivateRelease, TableFacts
 from pipeline.validation import data_docs, runs
-from pipeline.validation.bundle import AFTER, BEFORE, Approval, check_bundles, subjects
+from pipeline.validation.bundle import AFTER, BEFORE, Approval, Written, check_bundles, subjects
 from pipeline.validation.suites import Check, Part, SuiteFile, load_suite
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.vocabulary import Audience
@@ -91,7 +91,8 @@ def test_broken_bundles_are_caught_by_the_check_that_is_meant_to(
         shutil.copytree(folder_of(published, Audience.PARTNER), folder)
         breakage(folder)
         audience = breakage.audience if isinstance(breakage, As) else Audience.PARTNER
-        (held,) = (one for one in subjects(release, known, audience, folder) if one.part in suite.parts)
+        written = Written(audience, audience, folder)
+        (held,) = (one for one in subjects(release, known, written) if one.part in suite.parts)
         broken.append(dataclasses.replace(held, asset=f"broken_{place}", named=str(place)))
     verdicts = runs.run(Workspace(tmp_path), suite, PRODUCT, "broken", broken)
     caught = {int(one.subject) for one in verdicts.checks if not one.success}
@@ -111,11 +112,11 @@ def test_bundles_as_they_are_written_pass_and_are_in_data_docs(made: Any, tmp_pa
 def test_the_suite_says_of_whom_each_verdict_is(published: Workspace, release: PrivateRelease, tmp_path: Path) -> None:
     shutil.copytree(folder_of(published, Audience.PARTNER), tmp_path / "bundle")
     (tmp_path / "bundle" / "README.md").unlink()
-    folders = {
-        Audience.PARTNER: tmp_path / "bundle",
-        Audience.RESELLER: folder_of(published, Audience.RESELLER),
-    }
-    verdicts = check_bundles(Workspace(tmp_path), release, approval(published, release), folders)
+    written = [
+        Written(Audience.PARTNER, "partner", tmp_path / "bundle"),
+        Written(Audience.RESELLER, "reseller", folder_of(published, Audience.RESELLER)),
+    ]
+    verdicts = check_bundles(Workspace(tmp_path), release, approval(published, release), written)
     assert {one.subject for one in verdicts.checks if not one.success} == {"partner"}
     assert len({(one.subject, one.check) for one in verdicts.checks}) == len(verdicts.checks)
 
