@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 2 wrong use, or an audit that finds a violation; 3 configuration or specification; 4 source;
 5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 12 a person's
-request; 13 a reviewer's account; 70 an error of the program; 1 anything else.
+request; 13 a reviewer's account or a recipient's token; 14 delivery; 70 an error of the program; 1 anything else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import click
 
 from pipeline import __version__
 from pipeline.cli_console import bar, reported
+from pipeline.cli_entitlements import entitlements
 from pipeline.cli_portal import portal
+from pipeline.cli_recipients import downloads, recipient
 from pipeline.cli_review import review, reviewer
 from pipeline.cli_subject import subject
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
@@ -252,7 +254,7 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-for command in (subject, review, reviewer, portal):
+for command in (subject, review, reviewer, entitlements, recipient, downloads, portal):
     main.add_command(command)
 
 

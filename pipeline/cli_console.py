@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @contextmanager
 def reported() -> Iterator[Console]:
     """A console; errors end the program with a message and an exit code, and never with a traceback's values."""
-    from rich.console import Console  # noqa: PLC0415 - so that help is instant
+    from rich.console import Console
 
     console = Console(soft_wrap=True)
     try:
@@ -40,8 +40,8 @@ def reported() -> Iterator[Console]:
 
 
 def _stop(message: str, exit_code: int) -> NoReturn:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.console import Console
+    from rich.markup import escape
 
     Console(stderr=True, soft_wrap=True).print("[bold red]Stopped.[/]", escape(message), highlight=False)
     sys.exit(exit_code)
@@ -50,8 +50,8 @@ def _stop(message: str, exit_code: int) -> NoReturn:
 @contextmanager
 def bar(console: Console) -> Iterator[Progress]:
     """A line of progress a step on a terminal; nothing where the output is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=console, disable=not console.is_terminal) as bars:

@@ -26,7 +26,7 @@ def portal(host: str | None, port: int | None) -> None:
     Listens on this machine alone, unless DEMOGRAPHICS_PORTAL_URL says that a proxy adds HTTPS.
     """
     with reported() as console:
-        from pipeline.portal.settings import PortalSettings  # noqa: PLC0415 - so that help is instant
+        from pipeline.portal.settings import PortalSettings
 
         serve(PortalSettings.from_environment(host=host, port=port), console)
 
@@ -39,9 +39,9 @@ def serve(settings: PortalSettings, console: Console) -> None:
         LedgerError: The ledger's database cannot be reached or written.
     """
     with _listening(settings) as listener:
-        import uvicorn  # noqa: PLC0415
+        import uvicorn
 
-        from pipeline.portal.app import create_app  # noqa: PLC0415 - takes seconds: not before what refuses at once
+        from pipeline.portal.app import create_app
 
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(Workspace.from_environment(), settings)
@@ -62,7 +62,7 @@ def serve(settings: PortalSettings, console: Console) -> None:
 
 
 def _listening(settings: PortalSettings) -> socket.socket:
-    from pipeline.errors import ConfigurationError  # noqa: PLC0415
+    from pipeline.errors import ConfigurationError
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:

@@ -180,6 +180,6 @@ def _office() -> Iterator[Office]:
 
 
 def _opened(console: Console) -> Office:
-    from pipeline.cli_reviewers import Office  # noqa: PLC0415 - so that help is instant
+    from pipeline.cli_reviewers import Office
 
     return Office.open(console)

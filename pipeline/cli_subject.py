@@ -134,6 +134,6 @@ def subject_retry(request: str) -> None:
 @contextmanager
 def _desk() -> Iterator[Desk]:
     with reported() as console:
-        from pipeline.cli_requests import Desk  # noqa: PLC0415 - so that help is instant
+        from pipeline.cli_requests import Desk
 
         yield Desk.open(console)

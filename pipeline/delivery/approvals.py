@@ -100,7 +100,7 @@ class Approvals:
         Raises:
             ConfigurationError: It cannot be read, or is larger than a mebibyte.
         """
-        content, standing = self._file(), self.newest()
+        content, standing = self.file(), self.newest()
         return None if content is None or (standing and standing.content == content) else content
 
     def approve(self, signer: Signer, seen: str, now: dt.datetime | None = None) -> Approved:
@@ -148,7 +148,12 @@ class Approvals:
         site, specifications = load_site(self.workspace.site_file), load_specifications(self.workspace.releases)
         return require_fitting(parsed(content), specifications, site)
 
-    def _file(self) -> bytes | None:
+    def file(self) -> bytes | None:
+        """The file as it is; None where there is none.
+
+        Raises:
+            ConfigurationError: It cannot be read, or is larger than a mebibyte.
+        """
         path = self.workspace.entitlements_file
         try:
             with path.open("rb") as file:
