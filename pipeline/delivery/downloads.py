@@ -172,6 +172,12 @@ class Downloads:
             yield from (_noted(row) for row in rows)
             last = rows[-1].number
 
+    def newest(self, recipient: str, limit: int) -> tuple[Noted, ...]:
+        """The last downloads of a recipient, the newest first."""
+        query = DOWNLOADS.select().where(DOWNLOADS.c.recipient == recipient).order_by(DOWNLOADS.c.number.desc())
+        with self.database.reading() as connection:
+            return tuple(_noted(row) for row in connection.execute(query.limit(limit)))
+
     def readers(self, product: str, period: str, revision: int) -> tuple[Reader, ...]:
         """Everybody who got anything of an edition, by name: they are told when it is withdrawn."""
         log = DOWNLOADS.c

@@ -11,11 +11,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from pipeline.delivery.approvals import Approvals
+from pipeline.delivery.downloads import Downloads
+from pipeline.delivery.sessions import RecipientSessions
+from pipeline.delivery.tokens import Tokens
 from pipeline.errors import LedgerError
-from pipeline.portal import access, failures, login, review_pages, security
+from pipeline.portal import access, api, failures, login, review_pages, security
 from pipeline.portal.forms import LogInForms
 from pipeline.portal.rates import Rates
-from pipeline.portal.settings import PortalSettings
+from pipeline.portal.settings import Part, PortalSettings
 from pipeline.privacy.ledger import Ledger
 from pipeline.review.accounts import Accounts
 from pipeline.review.passwords import Hashing
@@ -45,12 +49,18 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
     app.state.ledger = Ledger.open(workspace.ledger)
     app.state.accounts = Accounts.of(workspace, hashing)
     app.state.sessions = Sessions.of(workspace, settings.idle, settings.longest)
+    app.state.approvals, app.state.tokens = Approvals.of(workspace), Tokens.of(workspace)
+    app.state.recipient_sessions = RecipientSessions.of(workspace, settings.idle, settings.longest)
+    app.state.downloads = Downloads.of(workspace)
     app.state.rates, app.state.log_in_forms = Rates(settings), LogInForms()
     failures.install(app)
     security.install(app, settings)
     app.add_api_route("/healthz", health, methods=["GET"])
     app.include_router(login.router())
-    app.include_router(review_pages.router())
+    if settings.part is not Part.RECIPIENTS:
+        app.include_router(review_pages.router())
+    if settings.part is not Part.REVIEW:
+        app.include_router(api.router())
     app.mount(security.STATIC, StaticFiles(directory=_STATIC))
     return app
 
@@ -67,5 +77,6 @@ def health(request: Request) -> Response:
 @asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     yield
+    app.state.downloads.close()
     if archive := getattr(app.state, "archive", None):
         archive.close()

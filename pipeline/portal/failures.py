@@ -9,14 +9,32 @@ from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from pipeline.errors import AccessError, DemographicsError, LedgerError, NotApprovedError, kind_and_place
+from pipeline.errors import (
+    AccessError,
+    DeliveryError,
+    DemographicsError,
+    LedgerError,
+    NotApprovedError,
+    UnknownEditionError,
+    WithdrawnError,
+    kind_and_place,
+)
 from pipeline.portal.templates import page
 
 _LOG: Final = logging.getLogger("pipeline.portal")
-_STATUS: Final = {AccessError: 403, NotApprovedError: 409, LedgerError: 409}
+_STATUS: Final = {
+    AccessError: 403,
+    NotApprovedError: 409,
+    LedgerError: 409,
+    UnknownEditionError: 404,
+    WithdrawnError: 410,
+    DeliveryError: 400,
+}
+# Below these, programs ask and not people.
+_FOR_PROGRAMS: Final = ("/api", "/sharing", "/feed.atom")
 _RULES: Final = {
     400: "a form must be sent as the page has it",
     404: "there must be a page of that address",
@@ -53,9 +71,11 @@ class LogInFirstError(Exception):
 def error_page(
     request: Request, status: int, failure: DemographicsError, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The page of an error; plain text where even that fails."""
+    """The page of an error, or what a program reads of it; plain text where even that fails."""
+    if is_for_programs(request.url.path):
+        return _problem(status, failure, headers)
     known = getattr(request.state, "session", None) is not None
-    told = known or status in {400, 403, 413, 429}  # what else is wrong names files and servers
+    told = known or status in {400, 403, 410, 413, 429}  # what else is wrong names files and servers
     try:
         answer: Response = page(
             request,
@@ -71,6 +91,21 @@ def error_page(
         answer = PlainTextResponse(f"{HTTPStatus(status).phrase}.", status)
     answer.headers.update(headers or {})
     return answer
+
+
+def is_for_programs(path: str) -> bool:
+    """Whether programs ask at a path: they get problems as JSON, and no cookie counts there."""
+    return any(path == place or path.startswith(f"{place}/") for place in _FOR_PROGRAMS)
+
+
+def _problem(status: int, failure: DemographicsError, headers: Mapping[str, str] | None) -> Response:
+    """A problem as RFC 9457 has it, with the two members that clients of Delta Sharing read."""
+    title = HTTPStatus(status).phrase
+    inner = status >= 500 or isinstance(failure, LedgerError)  # what is wrong here names files and servers
+    detail = failure.rule if inner or failure.value is None else f"{failure.rule}: {failure.value}"
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "remedy": failure.remedy}
+    content |= {"errorCode": title.upper().replace(" ", "_"), "message": detail}
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
 def unforeseen(request: Request, failure: Exception) -> Response:
@@ -95,7 +130,9 @@ def install(app: FastAPI) -> None:
 def _told(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, DemographicsError)
     status = next((number for kind, number in _STATUS.items() if isinstance(failure, kind)), 500)
-    if status == 500:
+    if isinstance(failure, LedgerError) and is_for_programs(request.url.path):
+        status = 503  # nothing is decided here: the database is away, and may come back
+    if status >= 500:
         _LOG.error("%s", failure)
     return error_page(request, status, failure)
 
@@ -118,5 +155,8 @@ def _of_the_framework(request: Request, failure: Exception) -> Response:
 
 
 def _not_understood(request: Request, _failure: Exception) -> Response:
+    if is_for_programs(request.url.path):
+        failure = DemographicsError("a parameter must be one that this address takes", remedy="Read the API's schema.")
+        return error_page(request, 400, failure)
     status = 404 if request.method == "GET" else 400
     return error_page(request, status, DemographicsError(_RULES[status], remedy="Go back, and try again."))

@@ -27,9 +27,8 @@ class Rates:
     def __init__(self, settings: PortalSettings) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._key = secrets.token_bytes(16)
-        self._account, self._address, self._decision = (
-            limits.parse(rate) for rate in (settings.log_in_rate, settings.address_rate, settings.decision_rate)
-        )
+        rates = (settings.log_in_rate, settings.address_rate, settings.decision_rate, settings.stranger_rate)
+        self._account, self._address, self._decision, self._token = (limits.parse(rate) for rate in rates)
 
     def require_log_in(self, request: Request, name: str) -> None:
         """Count an attempt to log in.
@@ -49,12 +48,31 @@ class Rates:
         self._require(self._address, "decide from", address_of(request))
         self._require(self._decision, "decide as", name)
 
+    def require_token(self, request: Request) -> None:
+        """Refuse whoever has shown too many tokens that open nothing; counts nothing.
+
+        Raises:
+            RefusedError: There were too many from this address lately; 429.
+        """
+        place = self._place("show a token from", address_of(request))
+        if not self._limiter.test(self._token, place):
+            raise self._refused(self._token, place)
+
+    def note_wrong_token(self, request: Request) -> None:
+        """Count a token that opens nothing."""
+        self._limiter.hit(self._token, self._place("show a token from", address_of(request)))
+
+    def _place(self, what: str, who: str) -> str:
+        return hmac.digest(self._key, f"{what} {who}".encode("utf-8", "surrogatepass"), "sha256").hex()[:_DIGITS]
+
     def _require(self, rate: limits.RateLimitItem, what: str, who: str) -> None:
-        place = hmac.digest(self._key, f"{what} {who}".encode("utf-8", "surrogatepass"), "sha256").hex()[:_DIGITS]
-        if self._limiter.hit(rate, place):
-            return
+        place = self._place(what, who)
+        if not self._limiter.hit(rate, place):
+            raise self._refused(rate, place)
+
+    def _refused(self, rate: limits.RateLimitItem, place: str) -> RefusedError:
         wait = max(1, math.ceil(self._limiter.get_window_stats(rate, place).reset_time - time.time()))
-        raise RefusedError(
+        return RefusedError(
             429,
             DemographicsError(
                 f"there may be {rate} of this at most",

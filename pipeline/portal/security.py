@@ -12,7 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import DemographicsError
-from pipeline.portal.failures import error_page, unforeseen
+from pipeline.portal.failures import error_page, is_for_programs, unforeseen
 from pipeline.portal.settings import PortalSettings
 
 MOST_BYTES: Final = 64 * 1024  # of a request's body
@@ -138,11 +138,15 @@ class SameOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer forms of our own."""
-        if scope["type"] == "http" and scope["method"] not in _READING and not self._is_own(Headers(scope=scope)):
+        if self._is_form(scope) and not self._is_own(Headers(scope=scope)):
             words = "a form must be sent from a page of this portal"
             await _answer(scope, 403, words, f"Open {self.own} and send it from there.")(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+    def _is_form(self, scope: Scope) -> bool:
+        # No cookie counts where programs ask: no page can send anything there in somebody's name.
+        return scope["type"] == "http" and scope["method"] not in _READING and not is_for_programs(scope["path"])
 
     def _is_own(self, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")

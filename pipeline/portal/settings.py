@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from enum import StrEnum
 from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,22 @@ from pipeline.errors import ConfigurationError
 
 _PREFIX: Final = "DEMOGRAPHICS_PORTAL_"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Part(StrEnum):
+    """Whose pages there are."""
+
+    ALL = "all"
+    REVIEW = "review"
+    RECIPIENTS = "recipients"
+
+
+class Handover(StrEnum):
+    """Who sends large files."""
+
+    NONE = "none"
+    X_ACCEL = "x-accel"
+    S3 = "s3"
 
 
 class PortalSettings(BaseSettings):
@@ -44,6 +61,16 @@ class PortalSettings(BaseSettings):
     """Attempts to log in, and decisions, from one address."""
     decision_rate: str = "30/minute"
     """Decisions by one account."""
+    stranger_rate: str = "30/minute"
+    """Requests from one address with a token that opens nothing; more are answered 429 for a while."""
+    part: Part = Part.ALL
+    """Whose pages there are: so that recipients can be served by a program that cannot decide anything."""
+    handover: Handover = Handover.NONE
+    """Who sends large files: this program, a front server by ``X-Accel-Redirect``, or an S3 store by signed address."""
+    handover_from: int = Field(default=8 * 2**20, ge=1)
+    """From how many bytes on a file is handed over."""
+    handover_store: str = ""
+    """With ``s3``: where the published folder is mirrored, ``s3://bucket/folder``."""
 
     @classmethod
     def from_environment(cls, **given: object) -> Self:
@@ -64,7 +91,7 @@ class PortalSettings(BaseSettings):
                 remedy=f"Correct the variables that begin with {_PREFIX}.",
             ) from None
 
-    @field_validator("log_in_rate", "address_rate", "decision_rate")
+    @field_validator("log_in_rate", "address_rate", "decision_rate", "stranger_rate")
     @classmethod
     def _is_rate(cls, value: str) -> str:
         try:
@@ -80,6 +107,14 @@ class PortalSettings(BaseSettings):
             raise ValueError("url must be http or https, a host, and perhaps a port, without a path")
         if parts.scheme == "http" and not (_is_loopback(parts.hostname) and _is_loopback(self.host)):
             raise ValueError("passwords travel by HTTPS, or stay on this machine: give an https url, or host 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_store(self) -> Self:
+        if (self.handover is Handover.S3) is not bool(self.handover_store):
+            raise ValueError("handover_store is set with handover=s3, and with nothing else")
+        if self.handover_store and not self.handover_store.startswith("s3://"):
+            raise ValueError("handover_store must be s3://bucket/folder")
         return self
 
     @property
@@ -107,6 +142,11 @@ class PortalSettings(BaseSettings):
     def session_cookie(self) -> str:
         """Its name: with HTTPS one that no other host and no plain connection can set."""
         return self._cookie("session")
+
+    @property
+    def recipient_cookie(self) -> str:
+        """The name of the cookie of a recipient's session."""
+        return self._cookie("recipient")
 
     @property
     def form_cookie(self) -> str:

@@ -18,15 +18,14 @@ from pipeline.disk import sync_folder
 from pipeline.errors import DemographicsError, NotApprovedError, PublicationError
 from pipeline.publication import files, shelf
 from pipeline.publication.charts import draw_charts
+from pipeline.publication.contents import numbers_of, workbook_of
 from pipeline.publication.cuts import Cut
 from pipeline.publication.datapackage import DATAPACKAGE_NAME, datapackage_bytes
-from pipeline.publication.encoding import csv_bytes, parquet_bytes
 from pipeline.publication.manifest import (
     MANIFEST_NAME,
     SIGNATURE_NAME,
     SUMS_NAME,
     Approved,
-    FileEntry,
     Manifest,
     YearOfBudget,
     candidate_sha256,
@@ -226,26 +225,20 @@ def _part(cut: Cut | None) -> Part:
 def _contents(shown: AudienceView, charts: Mapping[str, str], by: _Evidence) -> dict[str, bytes]:
     # file name -> bytes, in the order of writing: tables first, manifest and signature last
     provenance = provenance_of(shown, by.approved, by.release.sha256, by.verdicts)
-    contents, entries = _tables(shown)
+    numbers = numbers_of(shown)
+    workbook = workbook_of(shown, numbers, provenance, by.year)
+    entries = (*numbers.entries, *(file_entry(name, content) for name, content in workbook.items()))
     documents = {
         DATAPACKAGE_NAME: datapackage_bytes(shown, identity_of(shown), by.approved.instant.isoformat(), entries),
-        README_NAME: readme_bytes(shown, provenance),
+        README_NAME: readme_bytes(shown, provenance, by.year),
         REPORT_NAME: report_bytes(shown, charts, by.checks_for(shown), provenance.approval),
     }
     entries = (*entries, *(file_entry(name, content) for name, content in documents.items()))
     manifest = manifest_of(shown, provenance, entries, by.year)
     content = manifest.to_bytes()
-    signature = sign(by.pair, content, by.approved.instant, manifest.subject)
-    return {**contents, **documents, SUMS_NAME: sums_bytes(entries), MANIFEST_NAME: content, SIGNATURE_NAME: signature}
-
-
-def _tables(shown: AudienceView) -> tuple[dict[str, bytes], tuple[FileEntry, ...]]:
-    contents: dict[str, bytes] = {}
-    entries: list[FileEntry] = []
-    for facts in shown.header.tables:
-        frame = shown.tables[facts.name]
-        for ending, encode in (("parquet", parquet_bytes), ("csv", csv_bytes)):
-            name = f"{facts.name}.{ending}"
-            contents[name] = encode(frame, facts)
-            entries.append(file_entry(name, contents[name], len(frame)))
-    return contents, tuple(entries)
+    seal = {
+        SUMS_NAME: sums_bytes(entries),
+        MANIFEST_NAME: content,
+        SIGNATURE_NAME: sign(by.pair, content, by.approved.instant, manifest.subject),
+    }
+    return {**numbers.contents, **workbook, **documents, **seal}

@@ -9,9 +9,12 @@ from typing import Final
 
 import pandas as pd
 
+from pipeline.publication.derived.files import DERIVED
+from pipeline.publication.derived.within import STATISTICS, columns_of, dimensions_of
 from pipeline.publication.encoding import escape
 from pipeline.publication.manifest import FileEntry, Identity, json_bytes
 from pipeline.publication.views import AudienceView, column_order, means
+from pipeline.publication.workbook import workbook_name
 from pipeline.release.artefact import TableFacts
 from pipeline.vocabulary import REMAINDER_KEY, TOTAL_KEY
 
@@ -21,6 +24,11 @@ _PROFILE: Final = "https://datapackage.org/profiles/2.0/datapackage.json"
 Descriptor = dict[str, object]
 
 _REQUIRED: Final[Descriptor] = {"required": True}
+_MEDIA_TYPES: Final = {
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_DERIVED_TITLE: Final = "Shares and indices"
 _COUNT: Final[Descriptor] = {"minimum": 0}
 # Columns other than dimensions: type, what it says, constraints.
 _FIELDS: Final[dict[str, tuple[str, str, Descriptor]]] = {
@@ -60,12 +68,17 @@ def datapackage_bytes(view: AudienceView, identity: Identity, issued: str, entri
         view: The tables it describes.
         identity: Which bundle it is.
         issued: When it was approved, ISO 8601.
-        entries: The files of the tables, ``<table>.csv`` and ``<table>.parquet``.
+        entries: The files of the tables and of what is derived from them, ``<table>.csv`` and ``<table>.parquet``, and
+            the workbook.
     """
     header = view.header
     files = {entry.path: entry for entry in entries}
-    csvs = [_csv_resource(facts, files[f"{facts.name}.csv"]) for facts in header.tables]
-    parquets = [_parquet_resource(facts, files[f"{facts.name}.parquet"]) for facts in header.tables]
+    titles = {facts.name: facts.title for facts in header.tables} | {DERIVED: _DERIVED_TITLE}
+    schemas = {facts.name: _schema(facts) for facts in header.tables} | {DERIVED: _derived_schema(header.tables)}
+    csvs = [_csv_resource(name, title, schemas[name], files[f"{name}.csv"]) for name, title in titles.items()]
+    others = [_file_resource(f"{name}-parquet", title, files[f"{name}.parquet"]) for name, title in titles.items()]
+    book = workbook_name(header)
+    others += [_file_resource("workbook", "All of it as a workbook", files[book])] if book in files else []
     return json_bytes(
         {
             "$schema": _PROFILE,
@@ -78,16 +91,16 @@ def datapackage_bytes(view: AudienceView, identity: Identity, issued: str, entri
             "created": issued,
             "contributors": [{"title": header.publisher or header.site, "roles": ["publisher"]}],
             "keywords": ["aggregated", "differential privacy", str(header.population)],
-            "resources": [*csvs, *parquets],
+            "resources": [*csvs, *others],
             "demographics": identity.model_dump(mode="json") | {"epsilon": header.epsilon, "k": header.k},
         }
     )
 
 
-def _csv_resource(facts: TableFacts, entry: FileEntry) -> Descriptor:
+def _csv_resource(name: str, title: str, schema: Descriptor, entry: FileEntry) -> Descriptor:
     return {
-        "name": facts.name,
-        "title": facts.title,
+        "name": name,
+        "title": title,
         "type": "table",
         "path": entry.path,
         "format": "csv",
@@ -97,29 +110,62 @@ def _csv_resource(facts: TableFacts, entry: FileEntry) -> Descriptor:
         "hash": f"sha256:{entry.sha256}",
         "rows": entry.rows,
         "dialect": {"delimiter": ",", "lineTerminator": "\r\n", "quoteChar": '"', "doubleQuote": True, "header": True},
-        "schema": {
-            "fields": [_field(name, facts) for name in column_order(facts.dimensions)],
-            "primaryKey": [*facts.dimensions, "measure"],
-            "missingValues": [""],
-        },
+        "schema": schema,
     }
 
 
-def _parquet_resource(facts: TableFacts, entry: FileEntry) -> Descriptor:
-    # The canonical form; described as a file, since its schema is inside it.
+def _schema(facts: TableFacts) -> Descriptor:
     return {
-        "name": f"{facts.name}-parquet",
-        "title": facts.title,
+        "fields": [field_of(name, facts) for name in column_order(facts.dimensions)],
+        "primaryKey": [*facts.dimensions, "measure"],
+        "missingValues": [""],
+    }
+
+
+def _derived_schema(tables: tuple[TableFacts, ...]) -> Descriptor:
+    dimensions = dimensions_of(tables)
+    titles = {name: title for one in tables for name, title in zip(one.dimensions, one.dimension_titles, strict=True)}
+    own: dict[str, Descriptor] = {
+        **{name: {"name": name, "title": titles[name], "type": "string"} for name in dimensions},
+        "table": {"name": "table", "type": "string", "description": "Of which table", "constraints": _REQUIRED},
+        "statistic": {
+            "name": "statistic",
+            "type": "string",
+            "description": "What is derived: a share as a fraction, or an index, 100 for the average",
+            "constraints": {**_REQUIRED, "enum": list(STATISTICS)},
+        },
+        "measure": {"name": "measure", "type": "string", "description": "Of which measure", "constraints": _REQUIRED},
+    }
+    known = {name: {"name": name, "type": kind, "description": said} for name, (kind, said, _) in _FIELDS.items()}
+    numbers = {
+        name: known[name] | {"type": "number", "constraints": _COUNT} for name in ("value", "value_lo", "value_hi")
+    }
+    numbers["value"] |= {"description": "Share or index"}
+    fields = known | numbers | own
+    return {
+        "fields": [fields[name] for name in columns_of(tables)],
+        "primaryKey": ["table", *dimensions, "measure", "statistic"],
+        "missingValues": [""],
+    }
+
+
+def _file_resource(name: str, title: str, entry: FileEntry) -> Descriptor:
+    # Described as a file, since its schema is inside it.
+    ending = entry.path.rpartition(".")[2]
+    return {
+        "name": name,
+        "title": title,
         "type": "file",
         "path": entry.path,
-        "format": "parquet",
-        "mediatype": "application/vnd.apache.parquet",
+        "format": ending,
+        "mediatype": _MEDIA_TYPES[ending],
         "bytes": entry.bytes,
         "hash": f"sha256:{entry.sha256}",
     }
 
 
-def _field(name: str, facts: TableFacts) -> Descriptor:
+def field_of(name: str, facts: TableFacts) -> Descriptor:
+    """One column of a table, as a Table Schema describes it."""
     if name in facts.dimensions:
         return _dimension(name, facts)
     kind, description, constraints = _FIELDS[name]

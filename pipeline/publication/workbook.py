@@ -44,6 +44,7 @@ _SHOWN: Final = {
     "is_total": "General",
     "revision": "0",
 }
+_VALUES: Final = ("value", "value_lo", "value_hi")
 _TEXT: Final = "@"
 _NARROWEST, _WIDEST, _ARROW = 9, 44, 4  # in characters; the last for the arrow of the filter
 _HEADER: Final = {"bold": True, "bg_color": "#1F3A5F", "font_color": "#FFFFFF", "valign": "vcenter"}
@@ -90,13 +91,14 @@ class Sheet:
         frame: The rows.
         leading: How many columns stay in sight.
         marks: How rows look.
-        shown: Formats of columns that are shown otherwise than those of tables.
+        decimals: Whether values are no whole numbers.
     """
 
     name: str
     frame: pd.DataFrame
     leading: int
     marks: tuple[Mark, ...] = ()
+    decimals: bool = False
 
 
 def workbook_name(header: ReleaseHeader) -> str:
@@ -184,7 +186,7 @@ def _write_sheet(book: xlsxwriter.Workbook, sheet: Sheet) -> None:
     names = [str(name) for name in sheet.frame.columns]
     page.write_row(0, 0, names, head)
     for place, name in enumerate(names):
-        shown = _SHOWN.get(name, _TEXT)
+        shown = "General" if sheet.decimals and name in _VALUES else _SHOWN.get(name, _TEXT)
         cells = _cells(sheet.frame[name])
         page.set_column(place, place, _width(name, cells, shown))
         page.write_column(1, place, cells, book.add_format({"num_format": shown}))

@@ -25,6 +25,7 @@ from pipeline.validation.received import CSV, MANIFEST, PARQUET, SIGNATURE, SUMS
 from pipeline.validation.runs import Subject, run
 from pipeline.validation.suites import Parameters, load_suite
 from pipeline.validation.verdicts import Verdicts
+from pipeline.validation.workbooks import Shown, agrees, derived_holds, derived_of, sheets_of, shown_in, texts_of
 from pipeline.vocabulary import TOTAL_KEY, Audience
 from pipeline.workspace import Workspace
 
@@ -44,6 +45,9 @@ AFTER: Final = (
     "row_kind",
     "revision",
 )
+_WORKBOOK: Final = "xlsx"
+_MOST_ROWS: Final = 100_000  # of a sheet; longer tables are left out of workbooks
+_DERIVED: Final = "derived"  # name of the files of shares and indices, which are of no table alone
 _RELEASE: Final = "release"  # source of rows beside the formats
 _FORMATS: Final = {PARQUET: "Parquet", CSV: "CSV"}
 _PLACES: Final = {"in_manifest": "the manifest", "in_description": "the description"} | {
@@ -123,7 +127,9 @@ def subjects(release: PrivateRelease, approval: Approval, written: Written) -> l
             bundle.rows(),
             {"read": read, "people": [{"people": name} for name in sorted(people)], "k": release.header.k},
         ),
-        "texts": (bundle.texts(), {"tables": [{"table": name} for name in entitled]}),
+        "texts": (bundle.texts(), {"tables": [{"table": name} for name in (*entitled, _DERIVED)]}),
+        "workbook": (bundle.workbook(), {}),
+        "derived": (bundle.derived(), {}),
         "levels": (bundle.levels(), {"levels": bundle.entitled_levels}),
         "facts": (bundle.facts(), {}),
     }
@@ -189,9 +195,9 @@ class _Bundle:
             "sha256": sha256,
             "listed_sha256": entry.get("sha256"),
             "summed_sha256": sha256 if name == SUMS else self.received.sums.get(name),  # it does not list itself
-            "table_sha256": f"sha256:{sha256}" if ending in _FORMATS else None,
+            "table_sha256": f"sha256:{sha256}" if ending in (*_FORMATS, _WORKBOOK) else None,
             "described_sha256": described.get("hash"),
-            "rows": len(table.rows) if table else None,
+            "rows": self._derived_rows(ending) if stem == _DERIVED else len(table.rows) if table else None,
             "listed_rows": entry.get("rows"),
         }
 
@@ -201,9 +207,10 @@ class _Bundle:
         resources = _dicts(self.received.description.get("resources"))
         places = {
             "in_manifest": set(said),
-            "in_description": {str(one.get("name")) for one in resources if one.get("type") == "table"},
+            "in_description": {str(one.get("name")) for one in resources if one.get("type") == "table"} - {_DERIVED},
             **{
                 f"in_{ending}": {name.removesuffix(f".{ending}") for name in self.received.files if _is(name, ending)}
+                - {_DERIVED}
                 for ending in _FORMATS
             },
         }
@@ -232,24 +239,83 @@ class _Bundle:
         return pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=["table", "source"])
 
     def _released(self, facts: TableFacts) -> pd.DataFrame:
-        header, frame = self.release.header, self.part.rows_of(self.release, facts)
+        written = self._is_total(facts).map({True: "true", False: "false"})
+        return rows_of(self._extended(facts).assign(is_total=written), facts.dimensions, [*BEFORE, *AFTER])
+
+    def _is_total(self, facts: TableFacts) -> pd.Series[bool]:
+        frame = self.part.rows_of(self.release, facts)
         named = (frame[list(facts.dimensions)] != TOTAL_KEY).sum(axis=1)
-        extended = frame.assign(
+        return named.lt(len(facts.dimensions))
+
+    def _extended(self, facts: TableFacts) -> pd.DataFrame:
+        header, frame = self.release.header, self.part.rows_of(self.release, facts)
+        return frame.assign(
             period_start=header.period_start,
             period_end=header.period_end,
             revision=header.revision,
             unit=frame["measure"].map({measure.name: measure.unit for measure in facts.measures}),
             row_kind=frame["kind"],
-            is_total=named.lt(len(facts.dimensions)).map({True: "true", False: "false"}),
         )
-        return rows_of(extended, facts.dimensions, [*BEFORE, *AFTER])
 
     def texts(self) -> pd.DataFrame:
-        # one column a table: its different texts, in both formats
+        # one column a table: its different texts in all formats; and one for the words and shares of the workbook
         texts = {
             facts.name: set().union(*(self.read[facts.name, one].texts for one in _FORMATS)) for facts in self.entitled
         }
+        for name, sheet in self._sheets.items():
+            texts[name] = texts.get(name, set()) | texts_of(sheet)
+        texts[_DERIVED] = texts.get(_DERIVED, set()).union(*(texts_of(one) for one in self._derived.values()))
         return pd.DataFrame({name: pd.Series(sorted(held), dtype="string") for name, held in texts.items()})
+
+    def workbook(self) -> pd.DataFrame:
+        # one row a table: whether the workbook has it as it was released; and one for its sheets of words and of shares
+        sheets = self._sheets
+        rows = [
+            {"table": facts.name, "agrees": agrees(sheets.get(facts.name), self._published(facts))}
+            for facts in self.entitled
+            if self._fits_a_sheet(facts)
+        ]
+        shares = sheets.get(_DERIVED)
+        held = derived_holds(None if shares is None else _texts(shares), self.entitled, self._shown)
+        return pd.DataFrame([*rows, {"table": _DERIVED, "agrees": held}], dtype=object)
+
+    @cached_property
+    def _sheets(self) -> dict[str, pd.DataFrame]:
+        """The sheets of rows, by table; none where the workbook has others than it should."""
+        names = [name for name in self.received.files if _is(name, _WORKBOOK)]
+        sheets = sheets_of(self.received.folder / names[0]) if len(names) == 1 else []
+        wanted = [*(facts.name for facts in self.entitled if self._fits_a_sheet(facts)), _DERIVED]
+        return dict(zip(wanted, sheets[1:], strict=True)) if len(sheets) == len(wanted) + 1 else {}
+
+    def _fits_a_sheet(self, facts: TableFacts) -> bool:
+        return len(self.part.rows_of(self.release, facts)) <= _MOST_ROWS
+
+    def derived(self) -> pd.DataFrame:
+        # one row a format: whether its shares and indices are those of the numbers that were released
+        return pd.DataFrame(
+            [
+                {"format": ending, "holds": derived_holds(self._derived[ending], self.entitled, self._shown)}
+                for ending in _FORMATS
+            ],
+            dtype=object,
+        )
+
+    @cached_property
+    def _derived(self) -> dict[str, pd.DataFrame | None]:
+        return {ending: derived_of(self.received.folder, ending) for ending in _FORMATS}
+
+    @cached_property
+    def _shown(self) -> Shown:
+        return shown_in({facts.name: (facts, self.part.rows_of(self.release, facts)) for facts in self.entitled})
+
+    def _derived_rows(self, ending: str) -> int | None:
+        found = self._derived.get(ending)
+        return None if found is None else len(found)
+
+    def _published(self, facts: TableFacts) -> pd.DataFrame:
+        """A table with the columns that recipients read."""
+        frame = self._extended(facts).assign(is_total=self._is_total(facts))
+        return frame[[*BEFORE, *facts.dimensions, *AFTER]]
 
     def levels(self) -> pd.DataFrame:
         # one row a level that the manifest names
@@ -284,6 +350,11 @@ class _Bundle:
             "verdicts_sha256": self.approval.verdicts_sha256,
             "candidate_sha256": self.approval.candidate_sha256,
         }
+
+
+def _texts(sheet: pd.DataFrame) -> pd.DataFrame:
+    """A sheet whose empty cells are empty texts."""
+    return sheet.astype(object).where(sheet.notna(), "")
 
 
 def _is(name: str, ending: str) -> bool:

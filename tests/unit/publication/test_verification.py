@@ -88,7 +88,7 @@ def test_the_key_of_somebody_else_is_refused(bundle: Path, tmp_path: Path) -> No
 
 def test_a_changed_byte_in_any_file_is_found(bundle: Path) -> None:
     paths = sorted(bundle.iterdir())
-    assert len(paths) == 12
+    assert len(paths) == 15
     for path in paths:
         content = path.read_bytes()
         for place in (0, len(content) // 3, len(content) // 2, len(content) - 1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import minisign
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -80,6 +81,43 @@ def _put(table: str, place: int, **values: Any) -> Breakage:
         return frame
 
     return _parquet(table, change)
+
+
+def _sheet(title: str, cell: str, value: object) -> Breakage:
+    def breaks(folder: Path) -> None:
+        (path,) = folder.glob("*.xlsx")
+        book = openpyxl.load_workbook(path)
+        assert book[title][cell].value != value
+        book[title][cell].value = value
+        book.save(path)
+
+    return breaks
+
+
+def _no_sheet(title: str) -> Breakage:
+    def breaks(folder: Path) -> None:
+        (path,) = folder.glob("*.xlsx")
+        book = openpyxl.load_workbook(path)
+        del book[title]
+        book.save(path)
+
+    return breaks
+
+
+def _no_book(folder: Path) -> None:
+    (path,) = folder.glob("*.xlsx")
+    path.write_bytes(b"PK")
+
+
+def _derived(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Breakage:
+    def breaks(folder: Path) -> None:
+        path = folder / "derived.parquet"
+        before = pd.read_parquet(path)
+        after = change(before.copy())
+        assert not after.equals(before)
+        after.to_parquet(path)
+
+    return breaks
 
 
 def _written(name: str, content: bytes = b"x") -> Breakage:
@@ -228,6 +266,28 @@ BREAKAGES: Mapping[str, tuple[Breakage, ...]] = {
         _text("countries.csv", _GERMANY, "DE,people,visitors,49"),
         _text("sections.csv", "people in groups,visitors,1000", "people in groups,visitors,10"),
     ),
+    "workbook.expect_column_values_to_be_in_set.agrees": (
+        _sheet("countries", "F4", 1881),
+        _sheet("countries", "F4", "1880"),
+        _sheet("countries", "C4", "FR"),
+        _sheet("countries", "A4", "2026-10-06"),
+        _sheet("countries", "Q4", "more"),
+        _sheet("derived", "I2", 0.123456),
+        _no_sheet("systems"),
+        _no_sheet("derived"),
+        _no_book,
+        lambda folder: next(folder.glob("*.xlsx")).unlink(),
+    ),
+    "derived.expect_column_values_to_be_in_set.holds": (
+        _derived(lambda frame: frame.assign(value=frame["value"] * 1.01)),
+        _derived(lambda frame: frame.assign(value_lo=frame["value_hi"] + 1)),
+        _derived(lambda frame: frame.assign(statistic="growth")),
+        _derived(lambda frame: frame.assign(table="by_person")),
+        _derived(lambda frame: frame.assign(country="FR")),
+        _text("derived.csv", "share of all,", "index,"),
+        _written("derived.csv", b"x"),
+        _gone("derived.parquet"),
+    ),
     "texts.expect_column_values_to_hold_no_personal_data.tables": (
         _put("countries", 2, country="jane.doe@example.org"),
         _put("sections", 2, section="203.0.113.9"),
@@ -235,6 +295,8 @@ BREAKAGES: Mapping[str, tuple[Breakage, ...]] = {
         _parquet("systems", lambda frame: frame.rename(columns={"unit": "unit of jane.doe@example.org"})),
         _parquet("systems", lambda frame: frame.assign(card=4_012_888_888_881_881)),
         _text("countries.csv", "DE,people", "4012 8888 8888 1881,people"),
+        _sheet("countries", "C4", "jane.doe@example.org"),
+        _derived(lambda frame: frame.assign(measure="jane.doe@example.org")),
     ),
     "levels.expect_column_distinct_values_to_equal_set.level": (
         _level(lambda levels: levels[0].update(scale=0.1)),

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.errors import ChecksFailedError
 from pipeline.publication import bundle as writer
+from pipeline.publication import contents
 from pipeline.publication.bundle import publish_release
 from pipeline.publication.encoding import csv_bytes
 from pipeline.publication.manifest import Approved
@@ -134,19 +135,19 @@ def _of_all(release: PrivateRelease, audience: Audience) -> AudienceView:
 
 
 @pytest.mark.parametrize(
-    ("function", "slip", "told"),
+    ("where", "slip", "told"),
     [
-        ("csv_bytes", _one_more, "the rows in CSV are those of the release"),
-        ("view", _of_all, "exactly those that the audience is entitled to"),
-        ("sums_bytes", lambda entries: b"", "SHA256SUMS names the same files"),
+        ((contents, "csv_bytes"), _one_more, "the rows in CSV are those of the release"),
+        ((writer, "view"), _of_all, "exactly those that the audience is entitled to"),
+        ((writer, "sums_bytes"), lambda entries: b"", "SHA256SUMS names the same files"),
     ],
 )
 def test_a_slip_of_the_code_that_writes_bundles_makes_nothing_visible(
-    function: str, slip: Any, told: str, release: PrivateRelease, approved: Approved, tmp_path: Path
+    where: tuple[Any, str], slip: Any, told: str, release: PrivateRelease, approved: Approved, tmp_path: Path
 ) -> None:
     workspace = Workspace(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, function, slip)
+        patch.setattr(*where, slip)
         with pytest.raises(ChecksFailedError, match=told):
             publish_release(workspace, release, VERDICTS, approved)
     left = {path.name for path in workspace.published.rglob("*") if path.is_file()}

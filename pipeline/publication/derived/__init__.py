@@ -1,0 +1,1 @@
+"""What recipients work out anyway, done rightly: from published numbers alone, with their intervals carried through."""
