@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -41,10 +42,11 @@ _SHOWN: Final = {
     "value_hi": "#,##0",
     "estimate": "#,##0.0",
     "noise_sd": "#,##0.00",
-    "is_total": "General",
+    "is_total": '"true";"true";"false"',  # some programs would show 1 and 0
     "revision": "0",
 }
 _VALUES: Final = ("value", "value_lo", "value_hi")
+_LETTERS, _LINE = 105, 15.0  # letters in a line of the column of words; height of a line, in points
 _TEXT: Final = "@"
 _NARROWEST, _WIDEST, _ARROW = 9, 44, 4  # in characters; the last for the arrow of the filter
 _HEADER: Final = {"bold": True, "bg_color": "#1F3A5F", "font_color": "#FFFFFF", "valign": "vcenter"}
@@ -161,6 +163,7 @@ def _write_lines(book: xlsxwriter.Workbook, lines: Sequence[Line], sheets: set[s
     for row, line in enumerate(_spaced(lines)):
         if line is None:
             continue
+        page.set_row(row, _height(line))
         if line.kind == "term" and line.term in sheets:
             page.write_url(row, 0, f"internal:'{line.term}'!A1", link, line.term)
         elif line.kind == "term":
@@ -170,6 +173,12 @@ def _write_lines(book: xlsxwriter.Workbook, lines: Sequence[Line], sheets: set[s
             page.write_blank(row, 1, None, looks[line.kind])
         else:
             page.write_string(row, 1, line.text, looks["note" if line.kind == "note" else "text"])
+
+
+def _height(line: Line) -> float:
+    """Room for all lines into which a text is broken: not every program makes it by itself."""
+    broken = 1 if line.kind in ("title", "heading") else math.ceil(len(line.text) / _LETTERS)
+    return max(broken, 1) * _LINE + (8 if line.kind == "title" else 2)
 
 
 def _spaced(lines: Sequence[Line]) -> Iterable[Line | None]:
@@ -189,7 +198,7 @@ def _write_sheet(book: xlsxwriter.Workbook, sheet: Sheet) -> None:
         shown = "General" if sheet.decimals and name in _VALUES else _SHOWN.get(name, _TEXT)
         cells = _cells(sheet.frame[name])
         page.set_column(place, place, _width(name, cells, shown))
-        page.write_column(1, place, cells, book.add_format({"num_format": shown}))
+        page.write_column(1, place, cells, None if shown == "General" else book.add_format({"num_format": shown}))
     last = len(sheet.frame)
     page.freeze_panes(1, sheet.leading)
     page.autofilter(0, 0, last, len(names) - 1)
