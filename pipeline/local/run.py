@@ -16,7 +16,7 @@ from pipeline.errors import DemographicsError
 from pipeline.local.airflow import LocalAirflow
 from pipeline.local.api import DagRun, TaskRun
 from pipeline.local.board import Board
-from pipeline.local.reviewing import scripted_reviewer
+from pipeline.local.reviewing import entitle, scripted_reviewer
 from pipeline.periods import Period
 from pipeline.review.decisions import Register
 from pipeline.spec import ReleaseKey, ReleaseSpecification, load_specifications
@@ -69,6 +69,7 @@ def run_site(workspace: Workspace, periods: Sequence[Ingestion], releases: Path,
     specifications = load_specifications(releases)
     with _environment(workspace, releases), LocalAirflow(workspace, releases, progress=board.progress) as airflow:
         watch = _Watch(airflow, board, _expected(periods, specifications))
+        entitle(workspace)
         for population, period in periods:
             airflow.api.trigger(f"ingest_{population}", str(period))
         while not watch.look():

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from pipeline.errors import ConfigurationError
 from pipeline.reference.page import specification_page
-from pipeline.reference.schemas import policy_schema, release_schema, schema_text, site_schema
+from pipeline.reference.schemas import (
+    entitlements_schema,
+    policy_schema,
+    release_schema,
+    schema_text,
+    site_schema,
+)
 
 COMMAND = "demographics reference --write"
 
@@ -18,6 +24,7 @@ COMMAND = "demographics reference --write"
 def reference_files() -> dict[str, str]:
     """The text of each file, by its path in the folder of documents."""
     return {
+        "schema/entitlements.schema.json": schema_text(entitlements_schema()),
         "schema/policy.schema.json": schema_text(policy_schema()),
         "schema/release.schema.json": schema_text(release_schema()),
         "schema/site.schema.json": schema_text(site_schema()),

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from pipeline.delivery.entitlements import Entitlements
 from pipeline.documents import Document
 from pipeline.policy import Policy
 from pipeline.site import SiteFile
@@ -27,6 +28,11 @@ def release_schema() -> Schema:
 def site_schema() -> Schema:
     """Schema of a site file."""
     return _schema(SiteFile)
+
+
+def entitlements_schema() -> Schema:
+    """Schema of a file of entitlements."""
+    return _schema(Entitlements)
 
 
 def policy_schema() -> Schema:

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.progress import Progress, silent
 from pipeline.sample.clients import draw_clients
 from pipeline.sample.customers import draw_acceptances, draw_customers, write_customers, write_orders
+from pipeline.sample.entitlements_file import ENTITLEMENTS_FILE
 from pipeline.sample.logs import LogWriter
 from pipeline.sample.requests import list_requests
 from pipeline.sample.site_file import POLICY_FILE, READ_ME, SITE_FILE
@@ -173,6 +174,9 @@ def _put_in_place(home: Path, draft: Path) -> None:
         fresh = path.with_name(f".{path.name}.draft")
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
+    entitlements = Workspace(home).entitlements_file
+    if not entitlements.exists():  # one that somebody edits is theirs
+        entitlements.write_text(ENTITLEMENTS_FILE, encoding="utf-8")
 
 
 def _documents(home: Path) -> dict[Path, str]:
