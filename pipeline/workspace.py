@@ -100,6 +100,11 @@ class Workspace:
         return self.home / "keys" / "reviewers"
 
     @property
+    def portal_key(self) -> Path:
+        """The key of addresses that the portal signs (0600), shared by all that serve it."""
+        return self.home / "keys" / "portal.key"
+
+    @property
     def published(self) -> Path:
         """What recipients can read: ``{audience}/{product}/{period}/r{N}/``."""
         return self.home / "published"

@@ -153,8 +153,18 @@ class Tokens:
         """Who holds a secret; None where it is malformed, unknown, expired or revoked."""
         if not _SECRET.fullmatch(secret):
             return None
-        now = now or now_utc()
-        query = TOKENS.select().where(TOKENS.c.sha256 == _digest(secret))
+        return self._holder(TOKENS.c.sha256 == _digest(secret), now or now_utc())
+
+    def living(self, number: int, now: dt.datetime | None = None) -> Holder | None:
+        """Who holds a token, by its number, which is no secret: only what is signed may name it.
+
+        Returns:
+            None where it opens nothing.
+        """
+        return self._holder(TOKENS.c.number == number, now or now_utc())
+
+    def _holder(self, wanted: sa.ColumnElement[bool], now: dt.datetime) -> Holder | None:
+        query = TOKENS.select().where(wanted)
         with self.database.reading() as connection:
             row = connection.execute(query).first()
         token = None if row is None else _token(row)

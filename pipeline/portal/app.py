@@ -16,7 +16,7 @@ from pipeline.delivery.downloads import Downloads
 from pipeline.delivery.sessions import RecipientSessions
 from pipeline.delivery.tokens import Tokens
 from pipeline.errors import LedgerError
-from pipeline.portal import access, api, failures, login, review_pages, security
+from pipeline.portal import access, api, failures, feed, login, review_pages, security, sharing
 from pipeline.portal.forms import LogInForms
 from pipeline.portal.rates import Rates
 from pipeline.portal.settings import Part, PortalSettings
@@ -61,6 +61,8 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
         app.include_router(review_pages.router())
     if settings.part is not Part.REVIEW:
         app.include_router(api.router())
+        app.include_router(sharing.router())
+        app.include_router(feed.router())
     app.mount(security.STATIC, StaticFiles(directory=_STATIC))
     return app
 

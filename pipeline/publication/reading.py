@@ -26,13 +26,22 @@ class ReadBundle:
     tables: Mapping[str, pd.DataFrame]
 
 
+def manifest_in(folder: Path) -> Manifest:
+    """What a bundle says of itself.
+
+    Raises:
+        VerificationError: It is missing, or no manifest.
+    """
+    return Manifest.from_bytes(read_part(folder, MANIFEST_NAME))
+
+
 def read_bundle(folder: Path) -> ReadBundle:
     """The tables of a bundle, from Parquet.
 
     Raises:
         VerificationError: A file of it is missing, or is not what the manifest says of it.
     """
-    manifest = Manifest.from_bytes(read_part(folder, MANIFEST_NAME))
+    manifest = manifest_in(folder)
     names = {facts.name: facts for facts in manifest.tables}
     tables = {name: read_parquet(read_part(folder, f"{name}.parquet"), facts) for name, facts in names.items()}
     return ReadBundle(manifest, tables)

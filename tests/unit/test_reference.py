@@ -35,7 +35,13 @@ from pipeline.vocabulary import Audience
 from tests.builders import WEEK, site_document, specification_document
 
 DOCS = cli.PROJECT / "docs"
-FILES = ["schema/policy.schema.json", "schema/release.schema.json", "schema/site.schema.json", "specification.md"]
+FILES = [
+    "schema/entitlements.schema.json",
+    "schema/policy.schema.json",
+    "schema/release.schema.json",
+    "schema/site.schema.json",
+    "specification.md",
+]
 RELEASES = sorted((cli.PROJECT / "dags" / "releases").glob("*.yaml"))
 RELEASE = jsonschema.Draft202012Validator(release_schema())
 SITE = jsonschema.Draft202012Validator(site_schema())

@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_bytes(home: Path, tmp_path: Path) -> None:
 def test_another_seed_gives_other_visitors_and_customers(home: Path, tmp_path: Path) -> None:
     write_sample(tmp_path, seed=7, lines=5_000, visitors=400, customers=600)
     ours, theirs = _digests(home), _digests(tmp_path)
-    assert {name for name in ours if ours[name] == theirs[name]} == {"policy.yaml", "site.yaml"}
+    assert {name for name in ours if ours[name] == theirs[name]} == {"entitlements.yaml", "policy.yaml", "site.yaml"}
 
 
 def test_a_sample_is_replaced_by_another(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_sample_is_replaced_by_another(tmp_path: Path) -> None:
     assert _digests(tmp_path) != before
     write_sample(tmp_path, **SMALL, seed=1)
     assert _digests(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"policy.yaml", "site.yaml", "sources"}
+    assert {path.name for path in tmp_path.iterdir()} == {"entitlements.yaml", "policy.yaml", "site.yaml", "sources"}
 
 
 def test_progress_ends_with_all_lines(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_text("half a file")
     write_sample(tmp_path, **SMALL)
-    assert {path.name for path in tmp_path.iterdir()} == {"policy.yaml", "site.yaml", "sources"}
+    assert {path.name for path in tmp_path.iterdir()} == {"entitlements.yaml", "policy.yaml", "site.yaml", "sources"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_clear_error() -> None:
