@@ -9,6 +9,7 @@ The stages, in the order in which data flows through them. Each takes its predec
     validation    Great Expectations, verdicts only               -> Verdicts
     review        a person's signed decision on these bytes       -> Approval
     publication   views for audiences, bundles, signatures        -> Publication
+    delivery      who may read which part, by which token; a log  -> recipients
 
 Beside the stages:
 
@@ -18,7 +19,8 @@ Beside the stages:
     rights                   people's requests, retention, and the periodic review of everything that was published
     privacy                  budget types, mechanisms, selection, least squares, accountant, and the ledger
     sample, onboarding       a synthetic site; a first site file for sources nobody described yet
-    portal                   web pages on which privacy reviewers read and decide; sees what is released, nothing before
+    portal                   pages for privacy reviewers; for recipients an API, Delta Sharing and a feed; sees what is
+                             released, and nothing before
     reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
     flow, flow_rights        the stages called one after the other: what DAG tasks and the command line share
     library                  the pipeline as one function, for records of one's own

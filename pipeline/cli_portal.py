@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address to listen on [127.0.0.1].")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port; 0 takes a free one [8600].")
 def portal(host: str | None, port: int | None) -> None:
-    """Serve the pages on which privacy reviewers read and decide, until it is interrupted.
+    """Serve reviewers' pages, and to recipients what is theirs, until it is interrupted.
 
     Listens on this machine alone, unless DEMOGRAPHICS_PORTAL_URL says that a proxy adds HTTPS.
     """

@@ -269,7 +269,7 @@ def publish(release: str, period: str) -> str:
         PublicationError: A bundle cannot be written, or differs from what was published.
     """
     from pipeline.delivery.approvals import in_force
-    from pipeline.delivery.bundles import approved_of
+    from pipeline.delivery.bundles import approved_of, recorded
     from pipeline.policy import require_covered_today
     from pipeline.privacy.chain import EntryKind
     from pipeline.publication.bundle import publish_release
@@ -287,8 +287,7 @@ def publish(release: str, period: str) -> str:
     require_covered_today(workspace, drawn.header, Period.parse(period))
     cuts, year = in_force(workspace).cuts(release), year_of(workspace, ledger, key)
     bundles = publish_release(workspace, drawn, verdicts, approved, cuts, year)
-    digests = {bundle.shelf: bundle.manifest_sha256 for bundle in bundles if bundle.is_whole}
-    ledger.record(EntryKind.PUBLISHED, key, {"candidate_sha256": approved.candidate_sha256, "manifests": digests})
+    ledger.record(EntryKind.PUBLISHED, key, recorded(approved, bundles))
     return str(key)
 
 

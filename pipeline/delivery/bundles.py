@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.delivery.entitlements import Entitlements
 from pipeline.errors import LedgerError
 from pipeline.privacy.chain import EntryKind
-from pipeline.publication.bundle import Approved, publish_release
+from pipeline.publication.bundle import Approved, PublishedBundle, publish_release
 from pipeline.publication.spending import year_of
 from pipeline.release.artefact import PrivateRelease
 from pipeline.review.decisions import Register
@@ -52,6 +53,15 @@ def approved_of(register: Register, key: ReleaseKey) -> Approved:
     """
     approval = register.approval(key)
     return Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
+
+
+def recorded(approved: Approved, bundles: Iterable[PublishedBundle]) -> dict[str, object]:
+    """What the ledger is told of a publication: what was approved, and the digest of each whole bundle's manifest.
+
+    Bundles of parts come and go with entitlements; they are held against the recorded release instead.
+    """
+    digests = {bundle.shelf: bundle.manifest_sha256 for bundle in bundles if bundle.is_whole}
+    return {"candidate_sha256": approved.candidate_sha256, "manifests": digests}
 
 
 def release_of(register: Register, key: ReleaseKey) -> PrivateRelease:

@@ -19,7 +19,7 @@ from tests.delivering import DeliveredSite, small
 from tests.portals import Portal, serving
 
 PRODUCT = "weekly_audience"
-KNOWN = {
+KNOWN: dict[str, list[Any]] = {
     "product": [PRODUCT],
     "period": ["2026-W41"],
     "revision": [1],

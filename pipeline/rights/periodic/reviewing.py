@@ -15,7 +15,7 @@ from pipeline.privacy.ledger import Ledger
 from pipeline.progress import Progress, silent
 from pipeline.publication import files
 from pipeline.rights import pages
-from pipeline.rights.periodic import kept, published
+from pipeline.rights.periodic import kept, published, recipients
 from pipeline.rights.periodic.evidence import Evidence
 from pipeline.rights.periodic.findings import Failure, Finding, Findings, Looked
 from pipeline.site import SiteFile
@@ -54,8 +54,7 @@ class Check:
         return Finding(self.name, self.promise, seen.at, self.things, seen.failures, seen.told)
 
 
-# One check a promise, in the order in which they are read. Delivery will add the tokens of recipients here: unused
-# ones, and expired ones that still open something.
+# One check a promise, in the order in which they are read.
 CHECKS: Final = (
     Check(
         "Bundles",
@@ -74,6 +73,12 @@ CHECKS: Final = (
         "Each audience has the tables that the approved specification grants it, and no others.",
         "bundles",
         published.entitled,
+    ),
+    Check(
+        "Recipients",
+        "The entitlements in force give no recipient more than today's specifications grant.",
+        "entitlements and tokens",
+        recipients.in_order,
     ),
     Check(
         "Approvals",

@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from pipeline.deidentify.pseudonyms import period_key
+from pipeline.delivery.approvals import Approvals, digest_of
 from pipeline.periods import Period
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication.signing import public_key_bytes, sign, signing_key
@@ -24,6 +25,7 @@ from pipeline.rights.store import RequestStore
 from pipeline.vocabulary import Audience, Population
 from pipeline.workspace import Workspace
 from tests.builders import pseudonym, write_visitors
+from tests.reviewing import reviewer
 from tests.unit.rights.homes import KEY, PERIOD, POLICY, RELEASE, SPECIFICATION
 
 NOW = dt.datetime(2026, 11, 30, 5, tzinfo=dt.UTC)
@@ -150,6 +152,15 @@ def a_specification_that_breaks_a_rule(workspace: Workspace) -> None:
     change_yaml(workspace.releases / f"{RELEASE}.yaml", lambda document: document["privacy"].update(k=1))
 
 
+def entitlements_to_what_is_no_more(workspace: Workspace) -> None:
+    a_specification_that_nobody_approved(workspace)
+    acme = {"name": "acme", "title": "Acme", "audience": "partner", "receives": {"other": {}}}
+    content = yaml.safe_dump({"recipients": [acme]}).encode()
+    workspace.entitlements_file.write_bytes(content)
+    Approvals.of(workspace).approve(reviewer(workspace, "ben"), digest_of(content))
+    (workspace.releases / "other.yaml").unlink()
+
+
 def an_overdue_request(workspace: Workspace) -> None:
     asked = SubjectRequest(RequestKind.ERASE, VISITORS, NOW - dt.timedelta(hours=49), address="8.8.4.7", agent="x")
     asked = SubjectRequest(**{**vars(asked), "since": OLD, "until": NOW})
@@ -234,6 +245,7 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], ...]] = {
     ),
     "Shelves": (a_bundle_taken_away, a_bundle_of_no_release),
     "Entitlements": (a_bundle_for_another_audience, a_folder_of_no_audience),
+    "Recipients": (entitlements_to_what_is_no_more,),
     "Approvals": (other_checks_since,),
     "Purposes": (a_purpose_withdrawn, an_audience_that_the_policy_does_not_name, a_policy_that_is_missing),
     "Ledger": (a_row_of_the_ledger, the_recorded_tables, the_recorded_verdicts),

@@ -46,8 +46,8 @@ from tests.unit.rights.homes import (
 )
 
 NAMES = (
-    "Bundles", "Shelves", "Entitlements", "Approvals", "Purposes", "Ledger", "Budget", "Specifications", "Requests",
-    "Retention", "Keys",
+    "Bundles", "Shelves", "Entitlements", "Recipients", "Approvals", "Purposes", "Ledger", "Budget", "Specifications",
+    "Requests", "Retention", "Keys",
 )  # fmt: skip
 
 
@@ -94,8 +94,8 @@ def test_a_site_that_keeps_its_promises_passes_and_everything_was_looked_at(publ
     assert tuple(one.name for one in found.findings) == NAMES
     looked_at = {one.name: one.looked_at for one in found.findings}
     assert looked_at == {
-        "Bundles": 2, "Shelves": 2, "Entitlements": 2, "Approvals": 1, "Purposes": 1, "Ledger": 5, "Budget": 1,
-        "Specifications": 1, "Requests": 0, "Retention": 1, "Keys": 2,
+        "Bundles": 2, "Shelves": 2, "Entitlements": 2, "Recipients": 0, "Approvals": 1, "Purposes": 1, "Ledger": 5,
+        "Budget": 1, "Specifications": 1, "Requests": 0, "Retention": 1, "Keys": 2,
     }  # fmt: skip
     assert found.require() is found
     assert found.told == ()
@@ -113,7 +113,7 @@ def test_what_is_broken_fails_its_own_check_alone(
     found = review(published)
     assert [one.name for one in found.failed] == [check], failed(published)
     assert all(failure.words and failure.remedy for one in found.failed for failure in one.failures)
-    with pytest.raises(ChecksFailedError, match=f"1 of 11 checks failed \\({check}: "):
+    with pytest.raises(ChecksFailedError, match=f"1 of 12 checks failed \\({check}: "):
         found.require()
 
 
@@ -236,7 +236,7 @@ def test_the_report_is_written_before_anything_fails_and_for_the_month_of_the_si
     )
     text = page.read_text("utf-8")
     assert broken["failures"][0]["words"] in text
-    assert "1 check of 11 failed" in text
+    assert "1 check of 12 failed" in text
     assert "http" not in text.replace("http-equiv", "")
     assert not list(page.parent.glob(".*"))
 
@@ -262,6 +262,6 @@ def test_the_task_writes_the_report_and_fails_where_anything_does(published: Wor
     report = flow_rights.review_everything()
     assert (published.home / report).is_file()
     a_byte_of_a_table(published)
-    with pytest.raises(ChecksFailedError, match=r"1 of 11 checks failed \(Bundles: partner/weekly/2026-W41/r1 is not"):
+    with pytest.raises(ChecksFailedError, match=r"1 of 12 checks failed \(Bundles: partner/weekly/2026-W41/r1 is not"):
         flow_rights.review_everything()
-    assert "1 check of 11 failed" in (published.home / report).read_text("utf-8")
+    assert "1 check of 12 failed" in (published.home / report).read_text("utf-8")
