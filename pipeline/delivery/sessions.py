@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass, field
 
@@ -14,7 +12,7 @@ from pipeline.delivery.tables import SESSIONS, TOKENS
 from pipeline.delivery.tokens import Holder
 from pipeline.privacy import database
 from pipeline.privacy.database import Database
-from pipeline.review.sessions import IDLE, LONGEST, Ticket
+from pipeline.review.sessions import IDLE, LONGEST, Ticket, csrf_of, digest_of
 from pipeline.review.tables import instant_of, now_utc, text_of, writing
 from pipeline.workspace import Workspace
 
@@ -71,12 +69,12 @@ class RecipientSessions:
     def begin(self, holder: Holder, now: dt.datetime | None = None) -> Ticket:
         """Begin a session of whoever has shown a token; those that have ended are forgotten."""
         now, secret = now or now_utc(), secrets.token_urlsafe(32)
-        row = {"sha256": _digest(secret), "token": holder.token, "began": text_of(now), "seen": text_of(now)}
+        row = {"sha256": digest_of(secret), "token": holder.token, "began": text_of(now), "seen": text_of(now)}
         over = sa.or_(SESSIONS.c.began <= text_of(now - self.longest), SESSIONS.c.seen <= text_of(now - self.idle))
         with writing(self.database) as connection:
             connection.execute(SESSIONS.delete().where(over))
             connection.execute(SESSIONS.insert(), row)
-        return Ticket(secret, _csrf(secret))
+        return Ticket(secret, csrf_of(secret))
 
     def find(self, secret: str, now: dt.datetime | None = None) -> RecipientSession | None:
         """The living session of a secret, which lives on by this.
@@ -84,7 +82,7 @@ class RecipientSessions:
         Returns:
             None where it has ended or never was, and where its token has expired or was revoked.
         """
-        now, digest = now or now_utc(), _digest(secret)
+        now, digest = now or now_utc(), digest_of(secret)
         query = (
             sa.select(SESSIONS.c.token, SESSIONS.c.began, SESSIONS.c.seen, TOKENS.c.recipient)
             .select_from(SESSIONS.join(TOKENS, SESSIONS.c.token == TOKENS.c.number))
@@ -99,23 +97,14 @@ class RecipientSessions:
             return None
         if now >= seen + _NOTED:
             self._see(digest, now)
-        return RecipientSession(row.recipient, row.token, _csrf(secret), began, began + self.longest)
+        return RecipientSession(row.recipient, row.token, csrf_of(secret), began, began + self.longest)
 
     def end(self, secret: str) -> None:
         """End a session, if it lives."""
         with writing(self.database) as connection:
-            connection.execute(SESSIONS.delete().where(SESSIONS.c.sha256 == _digest(secret)))
+            connection.execute(SESSIONS.delete().where(SESSIONS.c.sha256 == digest_of(secret)))
 
     def _see(self, digest: str, now: dt.datetime) -> None:
         seen = SESSIONS.update().where(SESSIONS.c.sha256 == digest, SESSIONS.c.seen < text_of(now))
         with writing(self.database) as connection:
             connection.execute(seen.values(seen=text_of(now)))
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _csrf(secret: str) -> str:
-    """Made of the secret, so that who reads the database cannot forge a form."""
-    return hmac.digest(secret.encode("utf-8", "surrogatepass"), b"form", "sha256").hex()

@@ -6,16 +6,13 @@ program and need none of ours.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import os
-import secrets
 from pathlib import Path
 
 import minisign
 from minisign import KeyPair
 
-from pipeline.disk import sync_folder
+from pipeline.disk import create_once
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication import files
 from pipeline.workspace import Workspace
@@ -38,7 +35,7 @@ def signing_key(workspace: Workspace) -> KeyPair:
     with files.as_publication_errors(workspace.home):
         if not secret.exists():
             _refuse_a_second_key(shown)
-            _create_once(secret)
+            create_once(secret, bytes(KeyPair.generate().secret_key) + b"\n")
         pair = _read(secret)
         content = public_key_bytes(pair)
         if shown.exists() and shown.read_bytes() != content:
@@ -107,23 +104,6 @@ def _refuse_a_second_key(shown: Path) -> None:
             value=f"another key than {shown}",
             remedy="Restore keys/signing from its backup.",
         )
-
-
-def _create_once(path: Path) -> None:
-    # A hard link either appears whole or fails, so that of two first runs both use the key of one.
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(bytes(KeyPair.generate().secret_key) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)
-    finally:
-        made.unlink()
-    sync_folder(path.parent)
 
 
 def _read(path: Path) -> KeyPair:

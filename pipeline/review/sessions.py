@@ -78,16 +78,16 @@ class Sessions:
     def begin(self, name: str, now: dt.datetime | None = None) -> Ticket:
         """Begin a session of somebody who has shown who they are; those that have ended are forgotten."""
         now, secret = now or now_utc(), secrets.token_urlsafe(_SECRET)
-        row = {"sha256": _digest(secret), "account": name, "began": text_of(now), "seen": text_of(now)}
+        row = {"sha256": digest_of(secret), "account": name, "began": text_of(now), "seen": text_of(now)}
         over = sa.or_(SESSIONS.c.began <= text_of(now - self.longest), SESSIONS.c.seen <= text_of(now - self.idle))
         with writing(self.database) as connection:
             connection.execute(SESSIONS.delete().where(over))
             connection.execute(SESSIONS.insert(), row)
-        return Ticket(secret, _csrf(secret))
+        return Ticket(secret, csrf_of(secret))
 
     def find(self, secret: str, now: dt.datetime | None = None) -> Session | None:
         """The living session of a secret, which lives on by this; None where it has ended or never was."""
-        now, digest = now or now_utc(), _digest(secret)
+        now, digest = now or now_utc(), digest_of(secret)
         with self.database.reading() as connection:
             row = connection.execute(SESSIONS.select().where(SESSIONS.c.sha256 == digest)).first()
         if row is None:
@@ -97,12 +97,12 @@ class Sessions:
             return None
         if now >= seen + _NOTED:
             self._see(digest, now)
-        return Session(row.account, _csrf(secret), began, began + self.longest)
+        return Session(row.account, csrf_of(secret), began, began + self.longest)
 
     def end(self, secret: str) -> None:
         """End a session, if it lives."""
         with writing(self.database) as connection:
-            connection.execute(SESSIONS.delete().where(SESSIONS.c.sha256 == _digest(secret)))
+            connection.execute(SESSIONS.delete().where(SESSIONS.c.sha256 == digest_of(secret)))
 
     def _see(self, digest: str, now: dt.datetime) -> None:
         seen = SESSIONS.update().where(SESSIONS.c.sha256 == digest, SESSIONS.c.seen < text_of(now))
@@ -115,10 +115,11 @@ def end_all(connection: sa.Connection, name: str) -> None:
     connection.execute(SESSIONS.delete().where(SESSIONS.c.account == name))
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """By which a session's secret is kept: its SHA-256."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _csrf(secret: str) -> str:
-    """Made of the secret, so that who reads the database cannot forge a form."""
+def csrf_of(secret: str) -> str:
+    """What forms of a session hold: made of the secret, so that who reads the database cannot forge a form."""
     return hmac.digest(secret.encode("utf-8", "surrogatepass"), b"form", "sha256").hex()

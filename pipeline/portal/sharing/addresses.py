@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import functools
 import hmac
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.disk import sync_folder
+from pipeline.disk import create_once
 from pipeline.errors import ConfigurationError
 
 LIVES: Final = dt.timedelta(minutes=15)
@@ -61,29 +59,13 @@ def signing_key(path: Path) -> bytes:
     """
     try:
         if not path.exists():
-            _make(path)
+            create_once(path, secrets.token_bytes(_BYTES))
         key = path.read_bytes()
     except OSError as failure:
         raise _unusable(path, type(failure).__name__) from None
     if len(key) != _BYTES:
         raise _unusable(path, f"{len(key)} bytes")
     return key
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)
-    finally:
-        made.unlink()
-    sync_folder(path.parent)
 
 
 def _unusable(path: Path, value: str) -> ConfigurationError:
