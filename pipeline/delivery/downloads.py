@@ -27,10 +27,8 @@ _MANY: Final = 1_000  # rows that are read at a time
 class Way(StrEnum):
     """How something reached a recipient."""
 
-    PAGE = "page"
     API = "api"
     SHARING = "sharing"
-    STORE = "store"
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Download:
     Attributes:
         recipient: Who.
         way: How.
-        token: With which token, by its number; None where something was put into the recipient's store.
+        token: With which token, by its number.
         shelf: Of which shelf.
         product: Of which release.
         period: Of which period.
@@ -51,7 +49,7 @@ class Download:
 
     recipient: str
     way: Way
-    token: int | None
+    token: int
     shelf: str
     product: str
     period: str

@@ -26,7 +26,7 @@ from pipeline.reference.example import (
     Break,
 )
 from pipeline.reference.page import EVERYTHING, MEANINGS, specification_page
-from pipeline.reference.schemas import policy_schema, release_schema, site_schema
+from pipeline.reference.schemas import entitlements_schema, policy_schema, release_schema, site_schema
 from pipeline.sample.site_file import POLICY_FILE, SITE_FILE
 from pipeline.site import CustomerColumn, SiteFile, load_site
 from pipeline.site.dimensions import visitor_dimensions
@@ -99,7 +99,9 @@ def test_every_key_and_model_is_described(model: type[Document]) -> None:
 
 
 @pytest.mark.parametrize(
-    "schema", [release_schema(), site_schema(), policy_schema()], ids=["release", "site", "policy"]
+    "schema",
+    [release_schema(), site_schema(), policy_schema(), entitlements_schema()],
+    ids=["release", "site", "policy", "entitlements"],
 )
 class TestEachSchema:
     def test_it_is_valid(self, schema: dict[str, Any]) -> None:
