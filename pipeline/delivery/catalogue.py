@@ -83,11 +83,11 @@ class Catalogue:
         recipient = self._living(name, now)
         grant = recipient.receives.get(product) if recipient else None
         if recipient is None or grant is None:
-            raise _unknown()
+            raise unknown()
         edition = edition_at(self.published / recipient.shelf(product), product, period, revision)
         held = None if edition is None else self._held(recipient, product, edition)
         if held is None or not _is_open(held, grant, now):
-            raise _unknown()
+            raise unknown()
         if held.is_withdrawn:
             raise WithdrawnError(
                 "a withdrawn release is not to be used any more",
@@ -117,7 +117,8 @@ def _is_open(held: Held, grant: Grant, now: dt.datetime) -> bool:
     return grant.kept_days is None or now.astimezone(dt.UTC).date() < end + dt.timedelta(days=grant.kept_days)
 
 
-def _unknown() -> UnknownEditionError:
+def unknown() -> UnknownEditionError:
+    """There is no such thing, or not for who asks: the same words for both."""
     return UnknownEditionError(
         "what is asked for must be published for who asks",
         remedy="Look at the list of what you receive; a period, a revision or a name may be mistyped.",

@@ -28,6 +28,7 @@ class Way(StrEnum):
     """How something reached a recipient."""
 
     API = "api"
+    PAGE = "page"
     SHARING = "sharing"
 
 

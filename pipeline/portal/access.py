@@ -79,8 +79,18 @@ async def checked_form(request: Request, session: Annotated[Session, Depends(rev
     """
     rates_of(request).require_decision(request, session.name)
     form = await read_form(request)
+    require_csrf(form, session.csrf)
+    return form
+
+
+def require_csrf(form: Mapping[str, str], csrf: str) -> None:
+    """Refuse a form that is not of a page of the session that sends it.
+
+    Raises:
+        RefusedError: It is not.
+    """
     given = form.get(CSRF_FIELD, "").encode("utf-8", "surrogatepass")
-    if not hmac.compare_digest(given, session.csrf.encode()):
+    if not hmac.compare_digest(given, csrf.encode()):
         raise RefusedError(
             403,
             AccessError(
@@ -88,7 +98,6 @@ async def checked_form(request: Request, session: Annotated[Session, Depends(rev
                 remedy="Nothing was done. Open the page anew, and send the form from there.",
             ),
         )
-    return form
 
 
 def _log_in_place(request: Request) -> str:

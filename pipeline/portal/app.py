@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from pipeline.delivery.approvals import Approvals
@@ -16,10 +16,13 @@ from pipeline.delivery.downloads import Downloads
 from pipeline.delivery.sessions import RecipientSessions
 from pipeline.delivery.tokens import Tokens
 from pipeline.errors import LedgerError
-from pipeline.portal import access, api, failures, feed, login, review_pages, security, sharing
+from pipeline.portal import access, api, failures, feed, forms, login, mine, review_pages, security, sharing
+from pipeline.portal.background import Background
 from pipeline.portal.forms import LogInForms
+from pipeline.portal.mine import visiting
 from pipeline.portal.rates import Rates
 from pipeline.portal.settings import Part, PortalSettings
+from pipeline.portal.templates import stylesheet
 from pipeline.privacy.ledger import Ledger
 from pipeline.review.accounts import Accounts
 from pipeline.review.passwords import Hashing
@@ -56,15 +59,32 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
     failures.install(app)
     security.install(app, settings)
     app.add_api_route("/healthz", health, methods=["GET"])
-    app.include_router(login.router())
+    app.add_api_route("/", home, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/static/report.css", look, methods=["GET"], include_in_schema=False)
     if settings.part is not Part.RECIPIENTS:
+        app.include_router(login.router())
         app.include_router(review_pages.router())
     if settings.part is not Part.REVIEW:
+        app.state.drawings = Background("figures of recipients")
+        app.include_router(mine.router())
         app.include_router(api.router())
         app.include_router(sharing.router())
         app.include_router(feed.router())
     app.mount(security.STATIC, StaticFiles(directory=_STATIC))
     return app
+
+
+def home(request: Request) -> Response:
+    """The first page: of recipients where one has logged in or there are no others, else the releases to review."""
+    recipients = access.settings_of(request).part is Part.RECIPIENTS
+    cookies = access.settings_of(request)
+    mine_first = cookies.recipient_cookie in request.cookies and cookies.session_cookie not in request.cookies
+    return RedirectResponse(visiting.HOME if recipients or mine_first else forms.HOME, 303)
+
+
+def look() -> Response:
+    """The style sheet that these pages share with reports; for everybody, as the pages of log-in need it."""
+    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "no-cache"})
 
 
 def health(request: Request) -> Response:
@@ -80,5 +100,6 @@ def health(request: Request) -> Response:
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.downloads.close()
-    if archive := getattr(app.state, "archive", None):
-        archive.close()
+    for name in ("archive", "drawings"):
+        if found := getattr(app.state, name, None):
+            found.close()

@@ -74,7 +74,7 @@ def error_page(
     """The page of an error, or what a program reads of it; plain text where even that fails."""
     if is_for_programs(request.url.path):
         return _problem(status, failure, headers)
-    known = getattr(request.state, "session", None) is not None
+    known = getattr(request.state, "session", None) is not None  # a reviewer, not a recipient
     told = known or status in {400, 403, 410, 413, 429}  # what else is wrong names files and servers
     try:
         answer: Response = page(

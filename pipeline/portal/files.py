@@ -19,9 +19,9 @@ from typing import Final
 from fastapi import Request
 from fastapi.responses import FileResponse, Response
 
-from pipeline.delivery.catalogue import Held
+from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Download, Way
-from pipeline.errors import UnknownEditionError, VerificationError
+from pipeline.errors import VerificationError
 from pipeline.portal.access import now
 from pipeline.portal.holders import catalogue_of, downloads_of
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry
@@ -72,7 +72,7 @@ def files_of(held: Held) -> Mapping[str, Listed]:
     try:
         return _files(held.folder, held.edition.manifest_sha256)
     except (FileNotFoundError, VerificationError):
-        raise _no_file() from None
+        raise unknown() from None
 
 
 @functools.lru_cache(maxsize=512)
@@ -106,7 +106,7 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
     """
     listed = files_of(held).get(name)
     if listed is None:
-        raise _no_file()
+        raise unknown()
     path, ending = held.folder / name, Path(name).suffix
     kind, part = KINDS.get(ending, "text/plain; charset=utf-8"), _part(request)
     pressed = ending in _PRESSED and listed.bytes <= _MOST_PRESSED and not part and _takes_gzip(request)
@@ -170,14 +170,7 @@ def _gone(request: Request, held: Held) -> Exception:
         catalogue_of(request).edition(held.recipient.name, one.product, one.period, one.revision, now())
     except Exception as failure:  # noqa: BLE001  what the catalogue says of it now
         return failure
-    return _no_file()
-
-
-def _no_file() -> UnknownEditionError:
-    return UnknownEditionError(
-        "what is asked for must be published for who asks",
-        remedy="Look at the list of what you receive; a period, a revision or a name may be mistyped.",
-    )
+    return unknown()
 
 
 class _Pressed:

@@ -17,6 +17,7 @@ from pipeline.portal.failures import RefusedError
 
 HOME: Final = "/releases"
 _MOST_FIELDS: Final = 20
+_ENTRANCES: Final = ("/login", "/logout", "/my/login", "/my/logout")
 _LONGEST_PATH: Final = 500
 # Letters of paths and queries alone: no backslash and no control character, which browsers read as they like.
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~%/?=&+-]*")
@@ -37,10 +38,10 @@ async def read_form(request: Request) -> Mapping[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def local_path(text: str) -> str:
-    """Where to go next: a path of these pages; the list of releases for anything else, and never another host."""
+def local_path(text: str, home: str = HOME) -> str:
+    """Where to go next: a path of these pages; ``home`` for anything else, and never another host."""
     fits = len(text) <= _LONGEST_PATH and _PATH.fullmatch(text) and "//" not in text and ".." not in text
-    return text if fits and not text.startswith(("/login", "/logout")) else HOME
+    return text if fits and not text.startswith(_ENTRANCES) else home
 
 
 @dataclass(frozen=True)

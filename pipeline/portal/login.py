@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from pipeline.errors import AccessError
 from pipeline.portal.access import (
+    CSRF_FIELD,
     accounts_of,
     checked_form,
     now,
@@ -19,6 +20,7 @@ from pipeline.portal.access import (
     standing_session,
 )
 from pipeline.portal.forms import HOME, LogInForms, local_path, read_form
+from pipeline.portal.settings import Part
 from pipeline.portal.templates import page
 from pipeline.review.sessions import Session
 from pipeline.review.trail import What
@@ -49,9 +51,9 @@ def show(request: Request, next: str = HOME, why: str = "") -> Response:  # noqa
 
 def log_in(request: Request, form: Annotated[Mapping[str, str], Depends(read_form)]) -> Response:
     """Begin a session, a new one each time."""
-    after, cookie = local_path(form.get("next", "")), request.cookies.get(settings_of(request).form_cookie)
+    after = local_path(form.get("next", ""))
     name, secret = form.get("name", ""), form.get("secret", "")
-    if not _forms_of(request).holds(cookie, form.get("csrf", ""), now()):
+    if not form_is_fresh(request, form):
         return _form(request, after, 403, failure=_STALE)
     rates_of(request).require_log_in(request, name)
     try:
@@ -61,8 +63,8 @@ def log_in(request: Request, form: Annotated[Mapping[str, str], Depends(read_for
     _end(request)
     ticket = sessions_of(request).begin(account, now())
     answer = RedirectResponse(after, 303)
-    _set(request, answer, settings_of(request).session_cookie, ticket.secret)
-    _forget(request, answer, settings_of(request).form_cookie)
+    give_cookie(request, answer, settings_of(request).session_cookie, ticket.secret)
+    forget_cookie(request, answer, settings_of(request).form_cookie)
     return answer
 
 
@@ -72,18 +74,40 @@ def log_out(request: Request, _form: Annotated[Mapping[str, str], Depends(checke
     _end(request)
     accounts_of(request).note(session.name, What.LOGGED_OUT, now=now())
     answer = RedirectResponse("/login?why=out", 303)
-    _forget(request, answer, settings_of(request).session_cookie)
+    forget_cookie(request, answer, settings_of(request).session_cookie)
     return answer
+
+
+def form_is_fresh(request: Request, form: Mapping[str, str]) -> bool:
+    """Whether a form of log-in came from a page that this browser asked for lately."""
+    cookie = request.cookies.get(settings_of(request).form_cookie)
+    return _forms_of(request).holds(cookie, form.get(CSRF_FIELD, ""), now())
+
+
+def with_form(request: Request, template: str, status: int = 200, **context: object) -> Response:
+    """A page with a form of log-in; what was typed into it before is not written there again."""
+    forms, name = _forms_of(request), settings_of(request).form_cookie
+    cookie = forms.cookie(request.cookies.get(name))
+    answer = page(request, template, status, form_csrf=forms.token(cookie, now()), **context)
+    give_cookie(request, answer, name, cookie)
+    return answer
+
+
+def give_cookie(request: Request, answer: Response, name: str, value: str) -> None:
+    """Have the browser keep a secret that no script and no other site can use."""
+    secure = settings_of(request).secure
+    answer.set_cookie(name, value, path="/", httponly=True, samesite="strict", secure=secure)
+
+
+def forget_cookie(request: Request, answer: Response, name: str) -> None:
+    """Have the browser forget it."""
+    answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=settings_of(request).secure)
 
 
 def _form(request: Request, after: str, status: int = 200, *, note: str = "", failure: str = "") -> Response:
-    """The page with the form; what was typed into it before is not written there again."""
-    forms, name = _forms_of(request), settings_of(request).form_cookie
-    cookie = forms.cookie(request.cookies.get(name))
-    context = {"form_csrf": forms.token(cookie, now()), "next": after, "note": note, "failure": failure}
-    answer = page(request, "login.html.j2", status, **context)
-    _set(request, answer, name, cookie)
-    return answer
+    recipients_too = settings_of(request).part is Part.ALL
+    told = {"next": after, "note": note, "failure": failure, "recipients_too": recipients_too}
+    return with_form(request, "login.html.j2", status, **told)
 
 
 def _forms_of(request: Request) -> LogInForms:
@@ -94,12 +118,3 @@ def _forms_of(request: Request) -> LogInForms:
 def _end(request: Request) -> None:
     if standing := request.cookies.get(settings_of(request).session_cookie):
         sessions_of(request).end(standing)
-
-
-def _set(request: Request, answer: Response, name: str, value: str) -> None:
-    secure = settings_of(request).secure
-    answer.set_cookie(name, value, path="/", httponly=True, samesite="strict", secure=secure)
-
-
-def _forget(request: Request, answer: Response, name: str) -> None:
-    answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=settings_of(request).secure)

@@ -16,7 +16,7 @@ from pipeline.portal.failures import RefusedError
 from pipeline.portal.listing import GROUPS, listing
 from pipeline.portal.packet import specification_change, steps_of
 from pipeline.portal.packet_page import asked, asked_drawn, shown
-from pipeline.portal.templates import page, stylesheet
+from pipeline.portal.templates import page
 from pipeline.portal.warming import warming
 from pipeline.review.sessions import Session
 from pipeline.vocabulary import Population
@@ -34,8 +34,6 @@ def router() -> APIRouter:
     """The routes of all pages for reviewers, but for log-in and log-out."""
     routes = APIRouter(lifespan=warming)
     pages: dict[str, Callable[..., Response]] = {
-        "/": home,
-        "/static/report.css": look,
         "/releases": releases,
         _RELEASE: release_page,
         f"{_RELEASE}/specification": specification,
@@ -54,16 +52,6 @@ def router() -> APIRouter:
     for verb, decide in deciding.ROUTES.items():
         routes.add_api_route(f"{_RELEASE}/{verb}", decide, methods=["POST"])
     return routes
-
-
-def home(_session: SignedIn) -> Response:
-    """The first page: the releases."""
-    return RedirectResponse("/releases", 303)
-
-
-def look() -> Response:
-    """The style sheet that these pages share with reports; for everybody, as the page of log-in needs it."""
-    return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "no-cache"})
 
 
 def releases(request: Request, _session: SignedIn, release: str = "", state: str = "", number: str = "1") -> Response:
@@ -107,13 +95,15 @@ def figure(request: Request, _session: SignedIn, release: str, period: str, revi
     """One figure of a table."""
     archive, register, key = asked_drawn(request, release, period, revision)
     found = figures.drawing(archive, register, key, name)
-    return _svg(found.result() if found else "", figures.IMMUTABLE)
+    return svg_response(found.result() if found else "", figures.IMMUTABLE)
 
 
 def release_budget(request: Request, _session: SignedIn, release: str, period: str, revision: str) -> Response:
     """The plot of the rolling years about a release's period."""
     archive, register, key = asked_drawn(request, release, period, revision)
-    return _svg(budget.course_of(archive, register, archive.drawn(register, key).header.population, period), "no-store")
+    return svg_response(
+        budget.course_of(archive, register, archive.drawn(register, key).header.population, period), "no-store"
+    )
 
 
 def budgets(request: Request, _session: SignedIn) -> Response:
@@ -131,7 +121,7 @@ def budget_figure(request: Request, _session: SignedIn, population: str) -> Resp
     register, known = archive.register(), population in set(Population)
     account = budget.account_of(archive, register, Population(population)) if known else None
     year = account.year if account else None
-    return _svg(budget.course_of(archive, register, year.population, year.period) if year else "", "no-store")
+    return svg_response(budget.course_of(archive, register, year.population, year.period) if year else "", "no-store")
 
 
 def audit(request: Request, _session: SignedIn, number: str = "1") -> Response:
@@ -154,7 +144,12 @@ def docs(request: Request, _session: SignedIn, path: str = "") -> Response:
     return data_docs.served(archive_of(request.app).workspace.data_docs, path)
 
 
-def _svg(content: str, kept: str) -> Response:
+def svg_response(content: str, kept: str) -> Response:
+    """A drawing that may be opened by itself.
+
+    Raises:
+        RefusedError: There is none.
+    """
     if not content:
         raise RefusedError(404, LedgerError("there must be a figure of that name", remedy="Go back to the page."))
     headers = {"Cache-Control": kept, "Content-Security-Policy": _SVG_POLICY}

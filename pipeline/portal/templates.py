@@ -18,14 +18,16 @@ from pipeline.portal.archive import archive_of
 from pipeline.publication import pages
 from pipeline.publication.words import day, moment
 
+_RECIPIENTS: Final = "/my"
 _RELEASE: Final = re.compile(r"[a-z][a-z0-9_]*/[0-9A-Za-z-]+/r[0-9]+")
 
 
 def page(request: Request, name: str, status: int = 200, **context: object) -> HTMLResponse:
     """A page of ``templates/``.
 
-    Every template finds, beside its own context: ``session`` (None where nobody is signed in), ``csrf`` (the token that
-    each form sends back), ``publisher`` (whose site it is), ``synthetic``, ``version`` and ``path``.
+    Every template finds, beside its own context: ``session`` (of a reviewer; None where nobody is signed in),
+    ``visitor`` (likewise of a recipient), ``for_recipients`` (whose page it is), ``csrf`` (the token that each form
+    sends back), ``publisher`` (whose site it is), ``synthetic``, ``version`` and ``path``.
 
     Args:
         request: That is answered.
@@ -33,12 +35,15 @@ def page(request: Request, name: str, status: int = 200, **context: object) -> H
         status: Of the answer.
         context: What the template shows.
     """
-    session = getattr(request.state, "session", None)
+    session, visitor = getattr(request.state, "session", None), getattr(request.state, "visitor", None)
+    path = request.url.path
     shared: dict[str, object] = {
         "session": session,
-        "csrf": session.csrf if session else "",
+        "visitor": visitor,
+        "for_recipients": path == _RECIPIENTS or path.startswith(f"{_RECIPIENTS}/"),
+        "csrf": getattr(visitor or session, "csrf", ""),
         "version": __version__,
-        "path": request.url.path,
+        "path": path,
         **archive_of(request.app).publisher,
     }
     content = _environment().get_template(name).render(**(shared | context))
@@ -53,6 +58,14 @@ def fragment(name: str, **context: object) -> str:
 def instant(at: str) -> str:
     """``5 October 2026, 14:03 UTC``, of an instant as the ledger writes it."""
     return moment(dt.datetime.fromisoformat(at).astimezone(dt.UTC))
+
+
+def size(number: int) -> str:
+    """``12.3 kB``, of a number of bytes (decimal units, as SI has them)."""
+    for unit, worth in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= worth:
+            return f"{number / worth:.3g} {unit}"
+    return f"{number} bytes"
 
 
 def date(at: str) -> str:
@@ -90,6 +103,6 @@ def stylesheet() -> str:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = templating.environment("pipeline.portal", "pipeline.publication")
-    own = {"instant": instant, "date": date, "age": age, "blocks": blocks, "is_release": is_release}
+    own = {"instant": instant, "date": date, "age": age, "blocks": blocks, "is_release": is_release, "size": size}
     environment.filters |= pages.FILTERS | own
     return environment

@@ -42,7 +42,7 @@ _SHOWN: Final = {
     "value_hi": "#,##0",
     "estimate": "#,##0.0",
     "noise_sd": "#,##0.00",
-    "is_total": '"true";"true";"false"',  # some programs would show 1 and 0
+    "is_total": "General",  # with any other, LibreOffice makes numbers of truth values
     "revision": "0",
 }
 _VALUES: Final = ("value", "value_lo", "value_hi")

@@ -10,10 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, Response
 
 from pipeline import __version__
-from pipeline.delivery.catalogue import Held
+from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Download, Way
 from pipeline.delivery.tokens import Holder, Scope
-from pipeline.errors import DeliveryError, UnknownEditionError
+from pipeline.errors import DeliveryError
 from pipeline.portal.access import now
 from pipeline.portal.api import answers
 from pipeline.portal.api.models import (
@@ -27,12 +27,11 @@ from pipeline.portal.api.models import (
     TokenDetails,
     TokenList,
 )
+from pipeline.portal.editions import bundle_of, finder
 from pipeline.portal.files import KINDS, file_response, made_response
 from pipeline.portal.holders import catalogue_of, downloads_of, holder_of, tokens_of
 from pipeline.publication.derived.across import compared
 from pipeline.publication.derived.history import history, history_csv, history_parquet
-from pipeline.publication.reading import ReadBundle, read_bundle
-from pipeline.publication.shelf import TOMBSTONE_NAME
 
 PREFIX: Final = "/api/v1"
 _EDITION: Final = "/products/{product}/editions/{period}/{revision}"
@@ -126,7 +125,7 @@ def product_details(request: Request, holder: Reading, product: ProductName) -> 
     """One product, with all its editions."""
     catalogue, when = catalogue_of(request), now()
     if product not in catalogue.products(holder.recipient, when):
-        raise _unknown()
+        raise unknown()
     editions = catalogue.editions(holder.recipient, when, product)
     return answers.details_of(product, editions, catalogue.standing(holder.recipient, when, product))
 
@@ -135,7 +134,7 @@ def latest(request: Request, response: Response, holder: Reading, product: Produ
     """The newest edition of a product that stands."""
     standing = catalogue_of(request).standing(holder.recipient, now(), product)
     if not standing:
-        raise _unknown()
+        raise unknown()
     told = _edition(request, standing[-1])
     response.headers["Content-Location"] = f"{PREFIX}{told.edition.path}"
     return told
@@ -155,9 +154,9 @@ def table_rows(
 ) -> Any:
     """The rows of one table."""
     _require_form(format)
-    bundle = _bundle(held)
+    bundle = bundle_of(held)
     if table not in bundle.tables:
-        raise _unknown()
+        raise unknown()
     if format != "json":
         return file_response(request, held, f"{table}.{format}", Way.API, holder.token)
     _note(request, held, holder, f"{table}.parquet")
@@ -166,12 +165,12 @@ def table_rows(
 
 def table_changes(request: Request, holder: Reading, held: Edition, table: TableName) -> Rows:
     """What changed against the period before and the same period a year before, with a word on the noise."""
-    bundle, product = _bundle(held), held.edition.product
+    bundle, product = bundle_of(held), held.edition.product
     if table not in bundle.tables:
-        raise _unknown()
-    others = {one.edition.period: one for one in catalogue_of(request).standing(holder.recipient, now(), product)}
+        raise unknown()
+    find = finder(catalogue_of(request).standing(holder.recipient, now(), product))
     _note(request, held, holder, f"{table}.changes")
-    found = compared(bundle, lambda label: _bundle(others[label]) if label in others else None, table)
+    found = compared(bundle, find, table)
     return answers.rows_of(found)
 
 
@@ -191,10 +190,10 @@ def product_history(
     standing = catalogue_of(request).standing(holder.recipient, now(), product)
     _require_form(format)
     if not standing:
-        raise _unknown()
-    bundles = [_bundle(held) for held in standing]
+        raise unknown()
+    bundles = [bundle_of(held) for held in standing]
     if table and not any(table in bundle.tables for bundle in bundles):
-        raise _unknown()
+        raise unknown()
     frame = history(bundles, table or None)
     name = f"{product}-{table or 'all'}-history.{format if format != 'json' else 'parquet'}"
     downloads_of(request).note(_made_of(holder, standing[-1], name), now())
@@ -243,13 +242,7 @@ def own_tokens(request: Request, holder: Reading) -> TokenList:
 
 def _edition(request: Request, held: Held) -> EditionDetails:
     editions = catalogue_of(request).editions(held.recipient.name, now(), held.edition.product)
-    return answers.edition_of(held, _bundle(held), editions)
-
-
-def _bundle(held: Held) -> ReadBundle:
-    if (held.folder / TOMBSTONE_NAME).exists():  # withdrawn just now
-        raise _unknown()
-    return read_bundle(held.folder)
+    return answers.edition_of(held, bundle_of(held), editions)
 
 
 def _note(request: Request, held: Held, holder: Holder, name: str) -> None:
@@ -271,10 +264,3 @@ def _require_form(form: str) -> None:
             value=repr(form[:20]),
             remedy="A workbook is among the files of the edition.",
         )
-
-
-def _unknown() -> UnknownEditionError:
-    return UnknownEditionError(
-        "what is asked for must be published for who asks",
-        remedy="Look at the list of what you receive; a period, a revision or a name may be mistyped.",
-    )

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import Response
 
-from pipeline.delivery.catalogue import Held
+from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Way
 from pipeline.delivery.tokens import Holder, Scope
-from pipeline.errors import AccessError, DeliveryError, UnknownEditionError
+from pipeline.errors import AccessError, DeliveryError
 from pipeline.portal.access import now, settings_of
 from pipeline.portal.failures import RefusedError
 from pipeline.portal.files import file_response, files_of
@@ -156,7 +156,7 @@ def _product(request: Request, holder: Holder, share: str) -> str:
     # Names are compared without regard to case, as the protocol has it.
     found = [name for name in _products(request, holder) if name == share.lower()]
     if not found:
-        raise _unknown()
+        raise unknown()
     return found[0]
 
 
@@ -185,7 +185,7 @@ def _found(
         held = catalogue_of(request).edition(holder.recipient, one.product, one.period, revision, now())
     facts = [facts for facts in manifest_in(held.folder).tables if facts.name == table.lower()]
     if not facts:
-        raise _unknown()
+        raise unknown()
     return held, facts[0]
 
 
@@ -205,9 +205,3 @@ def _tables(held: Held) -> list[dict[str, str]]:
         }
         for facts in manifest_in(held.folder).tables
     ]
-
-
-def _unknown() -> UnknownEditionError:
-    return UnknownEditionError(
-        "what is asked for must be published for who asks", remedy="List the tables: names may be mistyped."
-    )
