@@ -173,7 +173,7 @@ def _row(noted: Noted) -> dict[str, object]:
     return row | {
         "recipient": one.recipient,
         "way": one.way.value,
-        "token": one.token,
+        "token": one.token or "",
         "edition": edition,
         "file": one.file,
         "part": one.part,

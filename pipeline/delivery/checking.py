@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from pipeline.delivery.entitlements import Entitlements, Grant, Recipient
 from pipeline.errors import ConfigurationError
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, BoundTable, ReleaseSpecification, bind
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_STORES = frozenset({"s3", "sftp", "file"})
 
 
 def require_fitting(
@@ -42,6 +46,13 @@ def _problems(recipient: Recipient, bound: Mapping[str, BoundSpecification]) -> 
             continue
         tables = {table.name: table for table in one.tables if table.name in granted}
         yield from (f"{place}: {problem}" for problem in _of_grant(grant, tables))
+    if recipient.webhook and not _is_webhook(recipient.webhook):
+        yield f"{recipient.name}: a webhook must be an https address without a name or password in it"
+    for store in recipient.stores:
+        if not _is_store(store):
+            yield f"{recipient.name}: a store must be s3://bucket/, sftp://host/ or file:///, without a password"
+    if recipient.email and not _is_address(recipient.email):
+        yield f"{recipient.name}: email must be one address"
 
 
 def _of_grant(grant: Grant, tables: Mapping[str, BoundTable]) -> Iterator[str]:
@@ -87,3 +98,27 @@ def _of_columns(columns: Sequence[str], table: BoundTable) -> Iterator[str]:
         lacking = sorted({mean.numerator, mean.denominator} - {*columns, people})
         if mean.name in columns and lacking:
             yield f"{table.name}: {mean.name} is shown with what it is made of, {', '.join(lacking)}"
+
+
+def _is_webhook(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    plain = parts.username is None and not parts.fragment and address.isascii() and address.isprintable()
+    return plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
+def _is_store(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    named = parts.scheme == "file" or bool(parts.hostname)
+    return parts.scheme in _STORES and named and parts.password is None and ".." not in parts.path.split("/")
+
+
+def _is_address(text: str) -> bool:
+    name, _, host = text.partition("@")
+    return bool(name and "." in host) and "@" not in host and text.isascii() and not set(text) & set(' \t\r\n,;<>"')

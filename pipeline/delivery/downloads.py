@@ -27,9 +27,10 @@ _MANY: Final = 1_000  # rows that are read at a time
 class Way(StrEnum):
     """How something reached a recipient."""
 
-    API = "api"
     PAGE = "page"
+    API = "api"
     SHARING = "sharing"
+    STORE = "store"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Download:
     Attributes:
         recipient: Who.
         way: How.
-        token: With which token, by its number.
+        token: With which token, by its number; None where something was put into the recipient's store.
         shelf: Of which shelf.
         product: Of which release.
         period: Of which period.
@@ -50,7 +51,7 @@ class Download:
 
     recipient: str
     way: Way
-    token: int
+    token: int | None
     shelf: str
     product: str
     period: str

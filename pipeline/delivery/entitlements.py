@@ -55,6 +55,12 @@ class Recipient(Document):
     """The first day on which the recipient can read nothing any more."""
     receives: Annotated[dict[Name, Grant], Field(min_length=1)]
     """By product, which is the name of a release: what of it. ``{}`` gives all that the audience receives."""
+    webhook: Annotated[str, Field(max_length=500)] = ""
+    """An https address that is told of new, corrected and withdrawn releases."""
+    email: Annotated[str, Field(max_length=254)] = ""
+    """An address, of a role and not of a person, that is told the same."""
+    stores: Annotated[tuple[str, ...], Field(json_schema_extra={"uniqueItems": True})] = ()
+    """Where bundles are put beside the portal: ``s3://bucket/folder``, ``sftp://host/folder``, ``file:///folder``."""
 
     def shelf(self, product: str) -> str:
         """The folder, beneath ``published``, of what the recipient may read of a product it receives."""

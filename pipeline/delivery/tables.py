@@ -32,3 +32,11 @@ DOWNLOADS: Final = sa.table(
     *(sa.column(name, sa.Integer) for name in ("number", "token", "revision")),
     *(sa.column(name, sa.Text) for name in ("at", "recipient", "way", "shelf", "product", "period", "file", "part")),
 )
+NOTICES: Final = sa.table(
+    "notices",
+    *(sa.column(name, sa.Integer) for name in ("revision", "tries")),
+    *(
+        sa.column(name, sa.Text)
+        for name in ("id", "recipient", "channel", "kind", "product", "period", "made", "state", "due", "problem")
+    ),
+)

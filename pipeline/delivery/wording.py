@@ -28,6 +28,8 @@ def difference(before: bytes, after: bytes) -> tuple[str, ...]:
 def _of_recipient(recipient: Recipient) -> Iterator[str]:
     told = [f"one of the {AUDIENCE_TITLES[recipient.audience]}"]
     told += [f"until {recipient.until}"] if recipient.until else []
+    ways = [*recipient.stores, *(["webhook"] if recipient.webhook else []), *(["e-mail"] if recipient.email else [])]
+    told += [f"also by {', '.join(ways)}"] if ways else []
     yield f"{recipient.name} ({recipient.title}): {', '.join(told)}"
     for product, grant in sorted(recipient.receives.items()):
         yield f"  {product}: {grant_words(grant)}"

@@ -22,7 +22,8 @@ from fastapi.responses import FileResponse, Response
 from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Download, Way
 from pipeline.errors import VerificationError
-from pipeline.portal.access import now
+from pipeline.portal.access import now, settings_of
+from pipeline.portal.handover import handed_over
 from pipeline.portal.holders import catalogue_of, downloads_of
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry
 
@@ -120,6 +121,10 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
         raise _gone(request, held) from None
     if request.method != "HEAD":
         downloads_of(request).note(_download(held, name, part, way, token), now())
+    over = handed_over(settings_of(request), held, name, listed.bytes)
+    if over is not None:
+        over.headers.update({**headers, "Content-Type": kind})
+        return over
     filename = f"{held.edition.product}-{held.edition.period}-r{held.edition.revision}-{name}"
     if pressed:
         return _pressed(request, path, listed, headers | {"Content-Disposition": f'attachment; filename="{filename}"'})

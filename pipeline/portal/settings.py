@@ -26,6 +26,14 @@ class Part(StrEnum):
     RECIPIENTS = "recipients"
 
 
+class Handover(StrEnum):
+    """Who sends large files."""
+
+    NONE = "none"
+    X_ACCEL = "x-accel"
+    S3 = "s3"
+
+
 class PortalSettings(BaseSettings):
     """Where the pages are, and how long a session of theirs lives."""
 
@@ -57,6 +65,12 @@ class PortalSettings(BaseSettings):
     """Requests from one address with a token that opens nothing; more are answered 429 for a while."""
     part: Part = Part.ALL
     """Whose pages there are: so that recipients can be served by a program that cannot decide anything."""
+    handover: Handover = Handover.NONE
+    """Who sends large files: this program, a front server by ``X-Accel-Redirect``, or an S3 store by signed address."""
+    handover_from: int = Field(default=8 * 2**20, ge=1)
+    """From how many bytes on a file is handed over."""
+    handover_store: str = ""
+    """With ``s3``: where the published folder is mirrored, ``s3://bucket/folder``."""
 
     @classmethod
     def from_environment(cls, **given: object) -> Self:
@@ -93,6 +107,14 @@ class PortalSettings(BaseSettings):
             raise ValueError("url must be http or https, a host, and perhaps a port, without a path")
         if parts.scheme == "http" and not (_is_loopback(parts.hostname) and _is_loopback(self.host)):
             raise ValueError("passwords travel by HTTPS, or stay on this machine: give an https url, or host 127.0.0.1")
+        return self
+
+    @model_validator(mode="after")
+    def _names_a_store(self) -> Self:
+        if (self.handover is Handover.S3) is not bool(self.handover_store):
+            raise ValueError("handover_store is set with handover=s3, and with nothing else")
+        if self.handover_store and not self.handover_store.startswith("s3://"):
+            raise ValueError("handover_store must be s3://bucket/folder")
         return self
 
     @property

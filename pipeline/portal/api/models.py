@@ -121,7 +121,7 @@ class DownloadDetails(Document):
 
     at: dt.datetime
     way: str
-    token: int
+    token: int | None
     product: str
     period: str
     revision: int

@@ -1,6 +1,6 @@
-"""Entitlements that reviewers approved, recipients' tokens and sessions, and what was downloaded.
+"""Entitlements that reviewers approved, recipients' tokens and sessions, what was downloaded, and who is to be told.
 
-Tokens and sessions change and go. Of approvals, downloads and the log of tokens no row changes: triggers
+Tokens, sessions and notices change and go. Of approvals, downloads and the log of tokens no row changes: triggers
 refuse it, as of the chain of entries.
 """
 
@@ -64,7 +64,7 @@ def _records() -> None:
             sa.Column(name, sa.Text, nullable=False)
             for name in ("at", "recipient", "way", "shelf", "product", "period", "file", "part")
         ),
-        sa.Column("token", sa.Integer, nullable=False),
+        sa.Column("token", sa.Integer),
         sa.Column("revision", sa.Integer, nullable=False),
     )
     op.create_index("downloads_of_editions", "downloads", ["product", "period", "revision"])
@@ -72,6 +72,17 @@ def _records() -> None:
         "recipient_events",
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("at", "recipient", "what", "about")),
+    )
+    op.create_table(
+        "notices",
+        sa.Column("id", sa.Text, primary_key=True),
+        *(
+            sa.Column(name, sa.Text, nullable=False)
+            for name in ("recipient", "channel", "kind", "product", "period", "made", "state", "due", "problem")
+        ),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.UniqueConstraint("recipient", "channel", "kind", "product", "period", "revision"),
     )
 
 
