@@ -14,6 +14,7 @@ The stages, in the order in which data flows through them. Each takes its predec
 Beside the stages:
 
     spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
+    filesystems              object stores and SFTP servers, opened with credentials and only where they are known
     measures, offer          what is told of a group; what a population offers to a specification
     policy                   which version of the privacy policy covers which purpose, and for whom
     rights                   people's requests, retention, and the periodic review of everything that was published

@@ -114,7 +114,7 @@ def master_secret(setting: str) -> MasterSecret | None:
     if setting == ENVIRONMENT:
         return _strong(_parsed(os.environ.get(MASTER_KEY_VARIABLE, "")), MASTER_KEY_VARIABLE)
     if setting.startswith(AIRFLOW):
-        from pipeline.sources.connections import find_connection  # noqa: PLC0415 - only this store needs it
+        from pipeline.filesystems.connections import find_connection  # noqa: PLC0415 - only this store needs it
 
         found = find_connection(setting.removeprefix(AIRFLOW), ConfigurationError)
         return _strong(_parsed(found.password), f"the password of the Airflow connection {found.name}")

@@ -11,41 +11,16 @@ import io
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
-
-import fsspec
 
 from pipeline.errors import DemographicsError, SourceError
+from pipeline.filesystems.addresses import Address, address_of, connected
 from pipeline.site import ErrorLogSource, LogSource
 from pipeline.sources.places import LogFile, changed, not_regular, shown, unreadable
 
 PROTOCOLS: Final = ("s3", "sftp")
 _PATIENCE: Final = 60.0  # seconds that an SFTP server may be silent
 _REMEDY: Final = "Check the address, the connection's credentials, and whether the store answers; then run again."
-
-
-@dataclass(frozen=True)
-class _Address:
-    """Where a pattern points, taken apart.
-
-    Attributes:
-        protocol: ``s3`` or ``sftp``.
-        root: ``s3://bucket`` or ``sftp://host:port``, without credentials.
-        path: What follows it, without the slash between them.
-        server: Name and value of what an address says of an SFTP server.
-    """
-
-    protocol: str
-    root: str
-    path: str
-    server: tuple[tuple[str, str | int], ...] = ()
-
-    @property
-    def pattern(self) -> str:
-        """How the store itself calls it."""
-        return f"{self.root.removeprefix('s3://')}/{self.path}" if self.protocol == "s3" else f"/{self.path}"
 
 
 class Stores:
@@ -69,69 +44,24 @@ class Stores:
             return self._known[place].find(address, source)
 
 
-def _address(pattern: str) -> _Address:
-    protocol, _, rest = pattern.partition("://")
-    netloc, _, path = rest.partition("/")
+def _address(pattern: str) -> Address:
+    protocol, _, _ = pattern.partition("://")
     if protocol not in PROTOCOLS:
         raise SourceError(
             "logs must be files, or lie at an address that begins with s3:// or sftp://",
             value=repr(f"{shown(protocol)[:20]}://"),
             remedy="Fetch them first, and name the files.",
         )
-    try:
-        parts = urlsplit(f"//{netloc}")
-        port = parts.port
-    except ValueError:
-        raise _malformed(protocol) from None
-    if parts.password is not None or (protocol == "s3" and "@" in netloc):
-        raise SourceError(
-            "an address must hold no credentials",
-            value=f"some in one that begins with {protocol}://",
-            remedy="Put them into an Airflow connection, and name it as the source's connection.",
-        )
-    if protocol == "s3":
-        if not netloc or not path:
-            raise _malformed(protocol)
-        return _Address(protocol, f"s3://{netloc}", path)
-    return _Address(protocol, f"sftp://{netloc.rpartition('@')[2]}", path, _server(parts, port))
-
-
-def _malformed(protocol: str) -> SourceError:
-    form = "s3://bucket/key" if protocol == "s3" else "sftp://host:port/path"
-    return SourceError(f"an address must have the form {form}", value="another form", remedy="Correct it.")
-
-
-def _server(parts: SplitResult, port: int | None) -> tuple[tuple[str, str | int], ...]:
-    given = (("host", parts.hostname), ("port", port), ("username", parts.username))
-    return tuple((name, value) for name, value in given if value)
-
-
-def _connected(address: _Address, connection: str | None) -> Any:
-    from pipeline.sources.connections import storage_options  # noqa: PLC0415 - needed where files are remote only
-
-    options = dict(storage_options(connection, address.protocol))
-    if address.protocol == "sftp":
-        server = dict(address.server)
-        if server.get("host", "") not in ("", str(options.get("host") or server["host"]).lower()):
-            raise SourceError(
-                "the host of an address must be that of its connection, which holds the credentials for it",
-                value=f"{server['host']}, which is another",
-                remedy="Leave the host out (sftp:///path) or name the connection of this server.",
-            )
-        options |= server
-        if not options.get("host"):
-            raise _malformed(address.protocol)
-    # A connection that was lost must not be found again by the next run in this process.
-    return fsspec.filesystem(address.protocol, skip_instance_cache=True, **options)
+    return address_of(pattern)
 
 
 class _Store:
     """One connected file system."""
 
-    def __init__(self, address: _Address, connection: str | None) -> None:
+    def __init__(self, address: Address, connection: str | None) -> None:
         self._protocol = address.protocol
         self._connection = connection
-        self._files = _connected(address, connection)
+        self._files = connected(address, connection)
         self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self._protocol == "sftp":
             # paramiko's client is for one thread at a time: it throws away an answer that another one waits for.
@@ -140,7 +70,7 @@ class _Store:
             # Without this its thread and its socket would stay until the process ends.
             weakref.finalize(self._files, self._files.client.close)
 
-    def find(self, address: _Address, source: LogSource | ErrorLogSource) -> list[LogFile]:
+    def find(self, address: Address, source: LogSource | ErrorLogSource) -> list[LogFile]:
         entries = self._globbed(address.pattern) if glob.has_magic(address.pattern) else []
         if not entries:
             literal = self._literal(address.pattern)
@@ -163,7 +93,7 @@ class _Store:
         except FileNotFoundError:
             return None
 
-    def _log(self, entry: Any, address: _Address, source: LogSource | ErrorLogSource) -> LogFile:
+    def _log(self, entry: Any, address: Address, source: LogSource | ErrorLogSource) -> LogFile:
         path, size = str(entry["name"]), int(entry["size"] or 0)
         label = shown(f"s3://{path}" if self._protocol == "s3" else f"{address.root}{path}")
 

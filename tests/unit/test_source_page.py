@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 from pipeline.deidentify import accounting, batches, errors, key_store, requests
 from pipeline.documents import Document
+from pipeline.filesystems.options import storage_options
 from pipeline.site import (
     AmountColumn,
     CsvSource,
@@ -30,7 +31,7 @@ from pipeline.site import (
     VisitorSource,
 )
 from pipeline.site.visitors import LogFormatName
-from pipeline.sources.connections import database_url, storage_options
+from pipeline.sources.connections import database_url
 from pipeline.sources.formats import open_format
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text("utf-8")

@@ -8,7 +8,9 @@ import fsspec
 import pytest
 import sqlalchemy as sa
 
-from pipeline.sources.connections import database_url, find_connection, storage_options
+from pipeline.filesystems.connections import find_connection
+from pipeline.filesystems.options import storage_options
+from pipeline.sources.connections import database_url
 from pipeline.sources.databases import open_database
 from tests.airflow_connections import PASSWORD, Connect, connecting, refusal
 

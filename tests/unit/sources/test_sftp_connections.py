@@ -14,8 +14,8 @@ import fsspec
 import paramiko
 import pytest
 
-from pipeline.sources.connections import storage_options
-from pipeline.sources.known_hosts import KnownHostsFileSystem
+from pipeline.filesystems.known_hosts import KnownHostsFileSystem
+from pipeline.filesystems.options import storage_options
 from tests.airflow_connections import PASSWORD, Connect, connecting, refusal
 
 LINE = b"a line of a log\n"
