@@ -105,9 +105,19 @@ class Workspace:
         return self.home / "keys" / "portal.key"
 
     @property
+    def webhook_key(self) -> Path:
+        """The key from which the secrets of recipients' webhooks are made (0600), shared by all that send notices."""
+        return self.home / "keys" / "webhooks.key"
+
+    @property
     def published(self) -> Path:
         """What recipients can read: ``{audience}/{product}/{period}/r{N}/``."""
         return self.home / "published"
+
+    @property
+    def sent(self) -> Path:
+        """What lies in recipients' stores, a file a store; see ``delivery.stores.memory``."""
+        return self.home / "sent"
 
     @property
     def data_docs(self) -> Path:

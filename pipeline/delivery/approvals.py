@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,11 +83,16 @@ class Approvals:
 
     def newest(self) -> Approved | None:
         """The approval in force; None where there is none that a reviewer's key has signed."""
-        with self.database.reading() as connection:
-            for row in connection.execute(_NEWEST_FIRST):
-                if (found := self._approved(row)) is not None:
-                    return found
-        return None
+        return next(iter(self._signed()), None)
+
+    def since(self, moment: dt.datetime) -> tuple[Approved, ...]:
+        """The approvals that were in force at a moment and after it, the newest first."""
+        found: list[Approved] = []
+        for approved in self._signed():
+            found.append(approved)
+            if approved.at <= moment:
+                break
+        return tuple(found)
 
     def in_force(self) -> Entitlements:
         """Who may read what, at this moment; nobody where nothing was approved."""
@@ -172,6 +177,12 @@ class Approvals:
         with self.database.reading() as connection:
             return connection.execute(_LAST).scalar() or 0
 
+    def _signed(self) -> Iterator[Approved]:
+        """Approvals that a reviewer's key has signed, the newest first."""
+        with self.database.reading() as connection:
+            rows = connection.execute(_NEWEST_FIRST)
+            yield from (found for row in rows if (found := self._approved(row)) is not None)
+
     def _approved(self, row: Any) -> Approved | None:
         content, reviewer = bytes(row.content), self.reviewers.find(row.reviewer)
         statement = _statement(row.number, row.at, row.reviewer, digest_of(content))
@@ -219,11 +230,13 @@ def parsed(content: bytes) -> Entitlements:
         ConfigurationError: It breaks a rule; every broken rule is named.
     """
     try:
-        document = yaml.safe_load(content.decode())
+        document = documents.read_yaml(content.decode())
     except (UnicodeDecodeError, yaml.YAMLError):
         document = None
     if not isinstance(document, dict):
-        raise ConfigurationError("entitlements must be a YAML mapping in UTF-8", remedy="See docs/entitlements.md.")
+        raise ConfigurationError(
+            "entitlements must be a YAML mapping in UTF-8, with each key once", remedy="See docs/entitlements.md."
+        )
     return documents.parse(document, Entitlements, ConfigurationError, "entitlements.yaml")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from pipeline.delivery.entitlements import Entitlements, Grant, Recipient
@@ -10,7 +11,7 @@ from pipeline.errors import ConfigurationError
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, BoundTable, ReleaseSpecification, bind
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _STORES = frozenset({"s3", "sftp", "file"})
 
 
@@ -51,7 +52,7 @@ def _problems(recipient: Recipient, bound: Mapping[str, BoundSpecification]) -> 
     for store in recipient.stores:
         if not _is_store(store):
             yield f"{recipient.name}: a store must be s3://bucket/, sftp://host/ or file:///, without a password"
-    if recipient.email and not _is_address(recipient.email):
+    if recipient.email and not is_address(recipient.email):
         yield f"{recipient.name}: email must be one address"
 
 
@@ -107,7 +108,7 @@ def _is_webhook(address: str) -> bool:
     except ValueError:
         return False
     plain = parts.username is None and not parts.fragment and address.isascii() and address.isprintable()
-    return plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+    return plain and bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
 
 
 def _is_store(address: str) -> bool:
@@ -119,6 +120,13 @@ def _is_store(address: str) -> bool:
     return parts.scheme in _STORES and named and parts.password is None and ".." not in parts.path.split("/")
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is one address for e-mail, and nothing else."""
     name, _, host = text.partition("@")
-    return bool(name and "." in host) and "@" not in host and text.isascii() and not set(text) & set(' \t\r\n,;<>"')
+    return (
+        bool(name and "." in host)
+        and "@" not in host
+        and text.isascii()
+        and text.isprintable()
+        and not set(text) & set(' \t\r\n,;<>"')
+    )

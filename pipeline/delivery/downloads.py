@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -44,7 +44,7 @@ class Download:
         shelf: Of which shelf.
         product: Of which release.
         period: Of which period.
-        revision: Which of its revisions; 0 for what is made of several.
+        revision: Which of its revisions.
         file: Its name.
         part: Which bytes, ``bytes 0-99``; empty for all of it.
     """
@@ -126,14 +126,29 @@ class Downloads:
         Raises:
             LedgerError: It cannot be written; then nothing may be given out.
         """
-        done: Future[None] = Future()
+        self.note_all((download,), now)
+
+    def note_all(self, downloads: Iterable[Download], now: dt.datetime | None = None) -> None:
+        """Write downloads down; returns when all are on the disk.
+
+        Args:
+            downloads: Of what is made of several editions one line each: who got a number is told when it is withdrawn.
+            now: When.
+
+        Raises:
+            LedgerError: They cannot be written; then nothing may be given out.
+        """
+        at = now or now_utc()
+        waiting: list[_Waiting] = [(one, at, Future()) for one in downloads]
         with self._lock:
             if self._writer is None:  # with a queue of its own: what ends one writer ends no other
                 self._waiting = queue.SimpleQueue()
                 self._writer = threading.Thread(target=self._write_all, args=(self._waiting,), daemon=True)
                 self._writer.start()
-            self._waiting.put((download, now or now_utc(), done))
-        done.result()
+            for one in waiting:
+                self._waiting.put(one)
+        for *_, done in waiting:
+            done.result()
 
     def close(self) -> None:
         """Write what waits, and end the writer; another note begins it anew."""
@@ -178,9 +193,22 @@ class Downloads:
         with self.database.reading() as connection:
             return tuple(_noted(row) for row in connection.execute(query.limit(limit)))
 
-    def readers(self, product: str, period: str, revision: int) -> tuple[Reader, ...]:
-        """Everybody who got anything of an edition, by name: they are told when it is withdrawn."""
+    def readers(
+        self, product: str, period: str, revision: int, there: tuple[dt.datetime, dt.datetime | None] | None = None
+    ) -> tuple[Reader, ...]:
+        """Everybody who got anything of an edition, by name: they are told when it is withdrawn.
+
+        Args:
+            product: Of which release.
+            period: Of which period.
+            revision: Which of its revisions.
+            there: Since when it was there, and until when; who then got all periods in one file got it too.
+        """
         log = DOWNLOADS.c
+        got = sa.and_(log.period == period, log.revision == revision)
+        if there is not None:
+            ends = [log.at < text_of(there[1])] if there[1] else []
+            got = sa.or_(got, sa.and_(log.revision == 0, log.at >= text_of(there[0]), *ends))
         query = (
             sa.select(
                 log.recipient,
@@ -188,7 +216,7 @@ class Downloads:
                 sa.func.max(log.at).label("last"),
                 sa.func.count().label("files"),
             )
-            .where(log.product == product, log.period == period, log.revision == revision)
+            .where(log.product == product, got)
             .group_by(log.recipient)
             .order_by(log.recipient)
         )

@@ -22,6 +22,7 @@ class What(StrEnum):
     ISSUED = "token issued"
     ROTATED = "token rotated"
     REVOKED = "token revoked"
+    SIGNING = "webhook secret made"
     LOGGED_IN = "logged in"
     LOGGED_OUT = "logged out"
 

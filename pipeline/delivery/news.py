@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.delivery.catalogue import Held
+from pipeline.publication.shelf import WITHDRAWN, Edition
 
 
 class Kind(StrEnum):
@@ -57,18 +59,25 @@ def news_of(editions: Sequence[Held]) -> tuple[News, ...]:
     Args:
         editions: All that a recipient may read, tombstones among them: of each an entry.
     """
-    told = (_of(held, editions) for held in editions)
+    every = [held.edition for held in editions]
+    return _sorted(_of(held.edition, held.readable_from, every) for held in editions)
+
+
+def news_about(editions: Sequence[Edition]) -> tuple[News, ...]:
+    """The same of editions by themselves, whoever may read them, as of their approval."""
+    return _sorted(_of(one, dt.datetime.fromisoformat(one.issued), editions) for one in editions)
+
+
+def _sorted(told: Iterable[News]) -> tuple[News, ...]:
     return tuple(sorted(told, key=lambda one: (one.at, one.name), reverse=True))
 
 
-def _of(held: Held, editions: Sequence[Held]) -> News:
-    one = held.edition
+def _of(one: Edition, since: dt.datetime, editions: Sequence[Edition]) -> News:
     about = (one.product, one.period, one.revision, one.title)
-    if held.is_withdrawn:
+    if one.status == WITHDRAWN:
         return News(one.withdrawn_at, Kind.WITHDRAWN, *about, one.reason)
-    same = [other.edition for other in editions if (other.edition.product, other.edition.period) == about[:2]]
-    earlier = max((other.revision for other in same if other.revision < one.revision), default=0)
+    same = [other.revision for other in editions if (other.product, other.period) == about[:2]]
+    earlier = max((revision for revision in same if revision < one.revision), default=0)
     if not earlier:
-        return News(held.readable_from.isoformat(), Kind.NEW, *about, "It is there for the first time.")
-    text = f"Revision {one.revision} replaces revision {earlier}."
-    return News(held.readable_from.isoformat(), Kind.CORRECTED, *about, text)
+        return News(since.isoformat(), Kind.NEW, *about, "It is there for the first time.")
+    return News(since.isoformat(), Kind.CORRECTED, *about, f"Revision {one.revision} replaces revision {earlier}.")

@@ -40,3 +40,8 @@ NOTICES: Final = sa.table(
         for name in ("id", "recipient", "channel", "kind", "product", "period", "made", "state", "due", "problem")
     ),
 )
+WEBHOOK_SECRETS: Final = sa.table(
+    "webhook_secrets",
+    sa.column("number", sa.Integer),
+    *(sa.column(name, sa.Text) for name in ("recipient", "sha256", "made", "ends")),
+)

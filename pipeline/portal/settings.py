@@ -9,12 +9,11 @@ from typing import Final, Self
 from urllib.parse import SplitResult, urlsplit
 
 import limits
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from pipeline.errors import ConfigurationError
+from pipeline.settings import Settings
 
-_PREFIX: Final = "DEMOGRAPHICS_PORTAL_"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -34,12 +33,11 @@ class Handover(StrEnum):
     S3 = "s3"
 
 
-class PortalSettings(BaseSettings):
+class PortalSettings(Settings):
     """Where the pages are, and how long a session of theirs lives."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True, env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix="DEMOGRAPHICS_PORTAL_")
+    about = "the portal"
 
     host: str = "127.0.0.1"
     """The address that the server listens on."""
@@ -71,25 +69,6 @@ class PortalSettings(BaseSettings):
     """From how many bytes on a file is handed over."""
     handover_store: str = ""
     """With ``s3``: where the published folder is mirrored, ``s3://bucket/folder``."""
-
-    @classmethod
-    def from_environment(cls, **given: object) -> Self:
-        """The settings of the environment, and over them what is given; None is not given.
-
-        Raises:
-            ConfigurationError: One breaks a rule; each is named.
-        """
-        try:
-            return cls.model_validate({name: value for name, value in given.items() if value is not None})
-        except ValidationError as failure:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or 'url'}: {item['msg'].removeprefix('Value error, ')}"
-                for item in failure.errors()
-            )
-            raise ConfigurationError(
-                f"the settings of the portal break {failure.error_count()} rule(s): {problems}",
-                remedy=f"Correct the variables that begin with {_PREFIX}.",
-            ) from None
 
     @field_validator("log_in_rate", "address_rate", "decision_rate", "stranger_rate")
     @classmethod

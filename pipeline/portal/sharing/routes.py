@@ -12,6 +12,7 @@ from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Way
 from pipeline.delivery.tokens import Holder, Scope
 from pipeline.errors import AccessError, DeliveryError
+from pipeline.keys import key_at
 from pipeline.portal.access import now, settings_of
 from pipeline.portal.failures import RefusedError
 from pipeline.portal.files import file_response, files_of
@@ -126,7 +127,7 @@ def shared_file(  # noqa: PLR0913, PLR0917  all that an address says
 ) -> Response:
     """The file of a table, at an address that was signed for one token and lives for 15 minutes."""
     opened = Opened(token, product, period, revision, table, until)
-    key = addresses.signing_key(request.app.state.workspace.portal_key)
+    key = key_at(request.app.state.workspace.portal_key)
     holder = tokens_of(request).living(token, now()) if addresses.is_signed(key, opened, mark, now()) else None
     if holder is None or Scope.SHARING not in holder.scopes:
         raise RefusedError(
@@ -141,7 +142,7 @@ def shared_file(  # noqa: PLR0913, PLR0917  all that an address says
 
 
 def _address(request: Request, opened: Opened) -> str:
-    key = addresses.signing_key(request.app.state.workspace.portal_key)
+    key = key_at(request.app.state.workspace.portal_key)
     told = {"token": opened.token, "until": opened.until, "mark": addresses.mark_of(key, opened)}
     place = f"{PREFIX}/files/{opened.product}/{opened.period}/{opened.revision}/{opened.table}"
     return f"{settings_of(request).origin}{place}?{urlencode(told)}"

@@ -84,6 +84,13 @@ def _records() -> None:
         sa.Column("tries", sa.Integer, nullable=False),
         sa.UniqueConstraint("recipient", "channel", "kind", "product", "period", "revision"),
     )
+    op.create_index("notices_that_are_due", "notices", ["state", "due"])
+    op.create_table(
+        "webhook_secrets",
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("recipient", "sha256", "made")),
+        sa.Column("ends", sa.Text),
+    )
 
 
 def _sqlite_triggers() -> None:
