@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,25 @@ class Document(BaseModel):
 Model = TypeVar("Model", bound=Document)
 
 
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: a person may read the first one, and YAML keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            raise yaml.constructor.ConstructorError(problem="a key is there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str) -> object:
+    """What a YAML document says, without any object of a program.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, or a mapping in it has a key twice.
+    """
+    return yaml.load(text, _OnceEach)  # noqa: S506  a safe loader
+
+
 def load(path: Path, model: type[Model], error: type[DemographicsError]) -> Model:
     """Read one YAML document.
 
@@ -29,7 +49,7 @@ def load(path: Path, model: type[Model], error: type[DemographicsError]) -> Mode
     """
     kind = model.__name__
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as failure:
         raise error(
             f"{kind} must be a readable UTF-8 file",
@@ -39,7 +59,8 @@ def load(path: Path, model: type[Model], error: type[DemographicsError]) -> Mode
     except yaml.YAMLError as failure:
         mark = getattr(failure, "problem_mark", None)
         place = f" at line {mark.line + 1}" if mark else ""
-        raise error(f"{path.name} must be valid YAML{place}", remedy="Correct the syntax there.") from None
+        rule = f"{path.name} must be valid YAML, with each key once{place}"
+        raise error(rule, remedy="Correct the syntax there.") from None
     if not isinstance(content, dict):
         raise error(f"{path.name} must hold a mapping of keys", value=type(content).__name__, remedy="See docs/.")
     return parse(content, model, error, path.name)

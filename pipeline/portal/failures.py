@@ -40,6 +40,11 @@ _RULES: Final = {
     404: "there must be a page of that address",
     405: "a page is asked for in the way that it is made for",
 }
+_RULES_OF_PROGRAMS: Final = {
+    400: ("a request's body must be JSON that this address takes", "Send a JSON object in UTF-8, or nothing."),
+    404: ("there must be an address of that name", "See the addresses in docs/entitlements.md, or the API's schema."),
+    405: ("an address is asked in the way that it is made for", "See the header Allow."),
+}
 
 
 class RefusedError(Exception):
@@ -75,7 +80,7 @@ def error_page(
     if is_for_programs(request.url.path):
         return _problem(status, failure, headers)
     known = getattr(request.state, "session", None) is not None  # a reviewer, not a recipient
-    told = known or status in {400, 403, 410, 413, 429}  # what else is wrong names files and servers
+    told = known or status in {400, 403, 410, 413, 414, 416, 429, 431}  # what else is wrong names files and servers
     try:
         answer: Response = page(
             request,
@@ -150,8 +155,10 @@ def _log_in_first(_request: Request, failure: Exception) -> Response:
 def _of_the_framework(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HTTPException)
     status = failure.status_code
-    rule = _RULES.get(status, "a request must be one that this page answers")
-    return error_page(request, status, DemographicsError(rule, remedy="Go back, and try again."), failure.headers)
+    rule, remedy = _RULES.get(status, "a request must be one that this page answers"), "Go back, and try again."
+    if is_for_programs(request.url.path):
+        rule, remedy = _RULES_OF_PROGRAMS.get(status, (rule, remedy))
+    return error_page(request, status, DemographicsError(rule, remedy=remedy), failure.headers)
 
 
 def _not_understood(request: Request, _failure: Exception) -> Response:

@@ -16,6 +16,9 @@ from pipeline.portal.failures import error_page, is_for_programs, unforeseen
 from pipeline.portal.settings import PortalSettings
 
 MOST_BYTES: Final = 64 * 1024  # of a request's body
+MOST_IN_ADDRESS: Final = 8 * 1024  # bytes
+MOST_IN_HEADERS: Final = 32 * 1024  # bytes, names and values together
+_SAID_ONCE: Final = (b"authorization", b"content-length", b"host")
 DATA_DOCS: Final = "/data-docs"
 STATIC: Final = "/static"
 _PATIENCE: Final = 20  # seconds for a body to come in
@@ -31,6 +34,7 @@ def install(app: FastAPI, settings: PortalSettings) -> None:
     """Put all of it before an application; what is added last is asked first."""
     app.add_middleware(SameOrigin, settings=settings)
     app.add_middleware(Bounded)
+    app.add_middleware(Plain)
     app.add_middleware(Caught)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.names), www_redirect=False)
     app.add_middleware(SecurityHeaders, settings=settings)
@@ -101,6 +105,36 @@ class Caught:
             answer = unforeseen(Request(scope), failure)
             if not begun:
                 await answer(scope, receive, send)
+
+
+class Plain:
+    """Takes requests whose address and headers are small, and say once who asks and whom.
+
+    Of two that differ, a front server may believe one and this program the other (RFC 9112, 3.2 and 11.2).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is plain."""
+        refused = _unplain(scope) if scope["type"] == "http" else None
+        if refused is not None:
+            await _answer(scope, *refused)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _unplain(scope: Scope) -> tuple[int, str, str] | None:
+    """Status, rule and remedy where a request is not plain; None where it is."""
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_IN_ADDRESS:
+        return 414, f"an address must have at most {MOST_IN_ADDRESS // 1024} KiB", "Ask for less at a time."
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_IN_HEADERS:
+        return 431, f"headers must have at most {MOST_IN_HEADERS // 1024} KiB", "Send fewer or shorter ones."
+    names = [name for name, _ in scope["headers"]]
+    if twice := next((name.decode() for name in _SAID_ONCE if names.count(name) > 1), ""):
+        return 400, f"the header {twice} must be there once at most", "Send one of them."
+    return None
 
 
 class Bounded:

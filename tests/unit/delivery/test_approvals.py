@@ -193,3 +193,11 @@ def test_a_file_that_is_none_is_refused(content: bytes) -> None:
 def test_the_file_of_the_sample_is_valid(site: DeliveredSite, ana: Signer) -> None:
     site.entitle(ana)
     assert Approvals.of(site.workspace).proposed() is None
+
+
+def test_a_key_that_is_there_twice_is_refused_since_a_reader_may_see_the_first_and_the_program_the_last() -> None:
+    narrow = "recipients: [{name: a, title: A, audience: partner, receives: {one: {rows: {country: [DE]}}}}]"
+    assert len(parsed(narrow.encode()).recipients) == 1
+    for wide in (narrow.replace("{country: [DE]}", "{country: [DE]}, rows: {}"), f"{narrow}\nrecipients: []"):
+        with pytest.raises(ConfigurationError, match="each key once"):
+            parsed(wide.encode())
