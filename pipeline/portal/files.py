@@ -10,7 +10,7 @@ import functools
 import gzip
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,8 +21,9 @@ from fastapi.responses import FileResponse, Response
 
 from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Download, Way
-from pipeline.errors import VerificationError
+from pipeline.errors import DeliveryError, VerificationError
 from pipeline.portal.access import now, settings_of
+from pipeline.portal.failures import RefusedError
 from pipeline.portal.handover import handed_over
 from pipeline.portal.holders import catalogue_of, downloads_of
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry
@@ -42,7 +43,8 @@ KEPT: Final = "private, no-cache"
 _PRESSED: Final = frozenset({".csv", ".json", ".md", ".html"})
 _MOST_PRESSED: Final = 4 * 2**20  # bytes of a file; a larger one is sent as it is
 _ROOM: Final = 64 * 2**20  # bytes of what was compressed lately
-_RANGE: Final = re.compile(r"bytes=[0-9, -]{1,200}")
+_SPAN: Final = r"(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})"
+_RANGE: Final = re.compile(rf"bytes={_SPAN}(?:, ?{_SPAN}){{0,9}}")
 # A report is a page of its own and may show itself, and nothing else; it is downloaded, not opened from here.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -109,7 +111,7 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
     if listed is None:
         raise unknown()
     path, ending = held.folder / name, Path(name).suffix
-    kind, part = KINDS.get(ending, "text/plain; charset=utf-8"), _part(request)
+    kind, part = KINDS.get(ending, "text/plain; charset=utf-8"), _part(request, listed)
     pressed = ending in _PRESSED and listed.bytes <= _MOST_PRESSED and not part and _takes_gzip(request)
     tag = f'"{listed.sha256}-gzip"' if pressed else f'"{listed.sha256}"'
     headers = {"ETag": tag, "Cache-Control": KEPT, "Vary": VARY, "Content-Security-Policy": _POLICY}
@@ -127,8 +129,24 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
         return over
     filename = f"{held.edition.product}-{held.edition.period}-r{held.edition.revision}-{name}"
     if pressed:
-        return _pressed(request, path, listed, headers | {"Content-Disposition": f'attachment; filename="{filename}"'})
+        return _pressed(request, held, listed, headers | {"Content-Disposition": f'attachment; filename="{filename}"'})
     return FileResponse(path, headers=headers, media_type=kind, filename=filename, stat_result=stat)
+
+
+def note_made(request: Request, editions: Iterable[Held], name: str, way: Way, token: int) -> None:
+    """Write down that something is given out that is made of several editions: of each, one line.
+
+    Args:
+        request: That asks.
+        editions: Whose numbers are in it.
+        name: Of what is made.
+        way: By which way it is asked for.
+        token: By which token.
+
+    Raises:
+        LedgerError: It cannot be written down; then it may not be given out.
+    """
+    downloads_of(request).note_all([_download(held, name, "", way, token) for held in editions], now())
 
 
 def made_response(request: Request, content: bytes, kind: str, filename: str, digest: str) -> Response:
@@ -153,10 +171,30 @@ def _download(held: Held, name: str, part: str, way: Way, token: int) -> Downloa
     return Download(held.recipient.name, way, token, shelf, one.product, one.period, one.revision, name, part)
 
 
-def _part(request: Request) -> str:
-    """The range that is asked for, as the log keeps it; empty where all is, or where nobody can read what is asked."""
-    asked = request.headers.get("range", "")
-    return asked.replace("=", " ") if _RANGE.fullmatch(asked) else asked and "another part"
+def _part(request: Request, listed: Listed) -> str:
+    """The range that is sent, as the log keeps it; empty where all is.
+
+    What is no range, has more than ten, or is meant of another file than this one is passed over (RFC 9110, 14.2).
+
+    Raises:
+        RefusedError: The file has no such bytes; 416.
+    """
+    asked, meant = request.headers.get("range"), request.headers.get("if-range")
+    if asked is None:
+        return ""
+    spans = [span.strip().split("-") for span in asked.removeprefix("bytes=").split(",")]
+    if not _RANGE.fullmatch(asked) or meant not in (None, f'"{listed.sha256}"') or any(map(_is_reversed, spans)):
+        request.scope["headers"] = [one for one in request.scope["headers"] if one[0] != b"range"]
+        return ""
+    if not all(int(first) < listed.bytes if first else int(last) > 0 for first, last in spans):
+        rule = "a range must be of bytes that the file has"
+        failure = DeliveryError(rule, value=f"{listed.bytes} bytes", remedy="Ask for all of it.")
+        raise RefusedError(416, failure, {"Content-Range": f"bytes */{listed.bytes}"})
+    return asked.replace("=", " ")
+
+
+def _is_reversed(span: Sequence[str]) -> bool:
+    return all(span) and int(span[0]) > int(span[1])
 
 
 def _takes_gzip(request: Request) -> bool:
@@ -203,8 +241,11 @@ class _Pressed:
 _LATELY: Final = _Pressed(_ROOM)
 
 
-def _pressed(request: Request, path: Path, listed: Listed, headers: Mapping[str, str]) -> Response:
-    kind = KINDS[path.suffix]
-    content = _LATELY.get(path, listed.sha256)
+def _pressed(request: Request, held: Held, listed: Listed, headers: Mapping[str, str]) -> Response:
+    path = held.folder / listed.name
+    try:
+        content = _LATELY.get(path, listed.sha256)
+    except FileNotFoundError:
+        raise _gone(request, held) from None
     told = {**headers, "Content-Encoding": "gzip", "Content-Length": str(len(content))}
-    return Response(b"" if request.method == "HEAD" else content, media_type=kind, headers=told)
+    return Response(b"" if request.method == "HEAD" else content, media_type=KINDS[path.suffix], headers=told)

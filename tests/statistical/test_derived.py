@@ -19,7 +19,7 @@ from pipeline.publication.reading import ReadBundle
 from pipeline.publication.views import AudienceView, whole
 from pipeline.release.draw import draw_release
 from pipeline.spec import BoundSpecification
-from pipeline.vocabulary import BROWSERS, OPERATING_SYSTEMS, TOTAL_KEY
+from pipeline.vocabulary import BROWSERS, OPERATING_SYSTEMS, REMAINDER_KEY, TOTAL_KEY
 from tests.counts import bound_tables, groups_of
 
 NOISES = ("discrete Laplace", "discrete Gaussian")
@@ -99,6 +99,46 @@ def test_intervals_hold_what_they_are_about_and_are_not_much_too_wide(noise: str
     needed = (value - truth).abs().groupby([rows["table"], rows["measure"]]).quantile(0.95)
     told = ((high - low) / 2).groupby([rows["table"], rows["measure"]]).mean()
     assert float((told / needed).median()) < 1.6
+
+
+@functools.cache
+def _of_small_groups() -> pd.DataFrame:
+    """One row a share of each draw of a population with many groups near the threshold; ``inside`` its interval."""
+    cells = list(itertools.product(BROWSERS, OPERATING_SYSTEMS))
+    sizes = [round(6_000 / (1 + number % 31) ** 1.3) + (number * 7) % 90 for number in range(len(cells))]
+    people = pd.DataFrame(cells, columns=list(DIMENSIONS)).assign(people=sizes)
+    table = {"name": "both", "title": "B", "dimensions": list(DIMENSIONS)}
+    specification = bound_tables(table, epsilon=0.2, noise=NOISES[0])
+    groups = groups_of(specification, people)
+    found = []
+    for _ in range(DRAWS):
+        shown = whole(draw_release(specification, groups))
+        derived = within(shown.header.tables, shown.tables)
+        rows = shown.tables["both"].merge(_of_parents(people, shown.tables["both"]), on=list(DIMENSIONS))
+        found.append(derived[derived["statistic"] == "share of parent"].merge(rows, on=list(DIMENSIONS)))
+    every = pd.concat(found, ignore_index=True)
+    low, high, truth = (every[name].astype(float) for name in ("value_lo_x", "value_hi_x", "truth"))
+    return every.assign(inside=(low <= truth + 1e-6) & (truth <= high + 1e-6))
+
+
+def _of_parents(people: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """The true share of each shown system, and of all others, in its browser."""
+    exact = people.set_index(list(DIMENSIONS))["people"]
+    shown = frame[(frame["row_kind"] == "group") & (frame["operating_system"] != TOTAL_KEY) & frame["value"].notna()]
+    listed = exact.loc[list(shown[list(DIMENSIONS)].itertuples(index=False, name=None))]
+    rest = exact.groupby("browser").sum().sub(listed.groupby("browser").sum(), fill_value=0)
+    every = [listed.reset_index(), rest.reset_index().assign(operating_system=REMAINDER_KEY)]
+    told = pd.concat(every, ignore_index=True)
+    return told.assign(truth=told["people"] / told["browser"].map(exact.groupby("browser").sum()))
+
+
+@pytest.mark.parametrize(("kind", "least"), [("group", 500), ("remainder", 150)])
+def test_intervals_hold_for_remainders_and_for_groups_near_the_threshold(kind: str, least: int) -> None:
+    found = _of_small_groups()
+    found = found[found["row_kind"] == kind]
+    assert len(found) >= least
+    assert float(found["inside"].mean()) >= 0.92
+    assert float((found["obs_status"] == "U").mean()) > 0.01  # some of them were rather let in by their noise
 
 
 @pytest.mark.parametrize("noise", NOISES)

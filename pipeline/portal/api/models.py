@@ -125,8 +125,8 @@ class DownloadDetails(Document):
     product: str
     period: str
     revision: int
-    """0 for what is made of several editions."""
     file: str
+    """What is made of several editions, such as a history, has a line for each of them."""
     part: str
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from pipeline import __version__
 from pipeline.delivery.catalogue import Held, unknown
-from pipeline.delivery.downloads import Download, Way
+from pipeline.delivery.downloads import Way
 from pipeline.delivery.tokens import Holder, Scope
 from pipeline.errors import DeliveryError
 from pipeline.portal.access import now
@@ -28,7 +28,7 @@ from pipeline.portal.api.models import (
     TokenList,
 )
 from pipeline.portal.editions import bundle_of, finder
-from pipeline.portal.files import KINDS, file_response, made_response
+from pipeline.portal.files import KINDS, file_response, made_response, note_made
 from pipeline.portal.holders import catalogue_of, downloads_of, holder_of, tokens_of
 from pipeline.publication.derived.across import compared
 from pipeline.publication.derived.history import history, history_csv, history_parquet
@@ -159,7 +159,7 @@ def table_rows(
         raise unknown()
     if format != "json":
         return file_response(request, held, f"{table}.{format}", Way.API, holder.token)
-    _note(request, held, holder, f"{table}.parquet")
+    note_made(request, [held], f"{table}.parquet", Way.API, holder.token)
     return answers.rows_of(bundle.tables[table])
 
 
@@ -168,9 +168,10 @@ def table_changes(request: Request, holder: Reading, held: Edition, table: Table
     bundle, product = bundle_of(held), held.edition.product
     if table not in bundle.tables:
         raise unknown()
-    find = finder(catalogue_of(request).standing(holder.recipient, now(), product))
-    _note(request, held, holder, f"{table}.changes")
-    found = compared(bundle, find, table)
+    standing = catalogue_of(request).standing(holder.recipient, now(), product)
+    found = compared(bundle, finder(standing), table)
+    others = [other for other in standing if other.edition.period in set(found["other_period"])]
+    note_made(request, [held, *others], f"{table}.changes", Way.API, holder.token)
     return answers.rows_of(found)
 
 
@@ -196,7 +197,7 @@ def product_history(
         raise unknown()
     frame = history(bundles, table or None)
     name = f"{product}-{table or 'all'}-history.{format if format != 'json' else 'parquet'}"
-    downloads_of(request).note(_made_of(holder, standing[-1], name), now())
+    note_made(request, standing, name, Way.API, holder.token)
     if format == "json":
         return answers.rows_of(frame)
     made = history_csv(frame) if format == "csv" else history_parquet(frame)
@@ -243,18 +244,6 @@ def own_tokens(request: Request, holder: Reading) -> TokenList:
 def _edition(request: Request, held: Held) -> EditionDetails:
     editions = catalogue_of(request).editions(held.recipient.name, now(), held.edition.product)
     return answers.edition_of(held, bundle_of(held), editions)
-
-
-def _note(request: Request, held: Held, holder: Holder, name: str) -> None:
-    one = held.edition
-    shelf = held.recipient.shelf(one.product)
-    told = Download(holder.recipient, Way.API, holder.token, shelf, one.product, one.period, one.revision, name)
-    downloads_of(request).note(told, now())
-
-
-def _made_of(holder: Holder, newest: Held, name: str) -> Download:
-    one, shelf = newest.edition, newest.recipient.shelf(newest.edition.product)
-    return Download(holder.recipient, Way.API, holder.token, shelf, one.product, one.period, 0, name)
 
 
 def _require_form(form: str) -> None:

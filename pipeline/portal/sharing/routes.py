@@ -84,8 +84,17 @@ def all_tables(request: Request, holder: Sharing, share: str, most: Most = None,
     return replies.page_of(found, most, after)
 
 
-def version(request: Request, holder: Sharing, share: str, schema: str, table: str) -> Response:
+def version(
+    request: Request,
+    holder: Sharing,
+    share: str,
+    schema: str,
+    table: str,
+    since: Annotated[str | None, Query(alias="startingTimestamp", max_length=40)] = None,
+) -> Response:
     """The revision that stands."""
+    if since is not None:
+        raise _no_time("startingTimestamp")
     held, _ = _found(request, holder, (share, schema, table), None)
     return Response(headers={replies.VERSION_HEADER: str(held.edition.revision)})
 
@@ -101,7 +110,7 @@ def query(request: Request, holder: Sharing, share: str, schema: str, table: str
     wanted = (asked or {}).get("version")
     for name in ("timestamp", "startingVersion", "endingVersion"):
         if (asked or {}).get(name) is not None:
-            raise DeliveryError(f"{name} cannot be asked for here", remedy="Ask for a version, which is a revision.")
+            raise _no_time(name)
     if wanted is not None and (type(wanted) is not int or not 0 < wanted < 10**6):
         raise DeliveryError("a version must be the number of a revision", remedy="The first one is 1.")
     held, facts = _found(request, holder, (share, schema, table), wanted)
@@ -188,6 +197,10 @@ def _found(
     if not facts:
         raise unknown()
     return held, facts[0]
+
+
+def _no_time(name: str) -> DeliveryError:
+    return DeliveryError(f"{name} cannot be asked for here", remedy="Ask for a version, which is a revision.")
 
 
 def _share(name: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from pipeline.delivery.downloads import Downloads
 from pipeline.delivery.tokens import Scope, Tokens
 from pipeline.publication.withdrawal import withdraw
 from tests.delivering import DeliveredSite, sample
@@ -20,6 +21,7 @@ from tests.portals import Portal, serving
 
 PRODUCT = "weekly_audience"
 API = "/api/v1"
+PERIODS = ("2026-W41", "2026-W42")  # of which an edition stands
 FIRST, SECOND = f"{API}/products/{PRODUCT}/editions/2026-W41/1", f"{API}/products/{PRODUCT}/editions/2026-W42/1"
 
 
@@ -172,6 +174,22 @@ def test_a_history_holds_every_period_that_stands(acme: httpx.Client) -> None:
     for frame in frames:
         assert set(frame["period"]) == {"2026-W41", "2026-W42"}
     assert set(frames[2]["table"]) == {"visitors_by_country"}
+
+
+def test_who_got_a_number_in_a_history_or_a_change_is_told_when_its_edition_is_withdrawn(
+    site: DeliveredSite, portal: Portal
+) -> None:
+    log = Downloads.of(site.workspace)
+    for name, place in (
+        ("north", f"{API}/products/{PRODUCT}/history?format=csv"),
+        ("south", f"{SECOND}/tables/visitors_by_country/changes"),
+    ):
+        before = {period: {one.recipient: one.files for one in log.readers(PRODUCT, period, 1)} for period in PERIODS}
+        with asking(site, portal, name) as client:
+            assert client.get(place).status_code == 200
+        for period in PERIODS:
+            after = {one.recipient: one.files for one in log.readers(PRODUCT, period, 1)}
+            assert after[name] == before[period].get(name, 0) + 1, (name, period)
 
 
 @pytest.mark.parametrize(
