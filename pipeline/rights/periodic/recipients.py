@@ -7,7 +7,7 @@ from typing import Final
 
 from pipeline.delivery.approvals import Approvals
 from pipeline.delivery.downloads import Downloads
-from pipeline.delivery.tokens import Token, Tokens
+from pipeline.delivery.tokens import Scope, Token, Tokens
 from pipeline.errors import DemographicsError
 from pipeline.rights.periodic.evidence import Evidence
 from pipeline.rights.periodic.findings import Failure, Looked
@@ -39,6 +39,8 @@ def _told(evidence: Evidence, approvals: Approvals, token: Token) -> str:
     name, recipient = f"Token {token.number} of {token.recipient}", approvals.in_force().find(token.recipient)
     if recipient is None or recipient.has_ended(evidence.now):
         return f"{name} opens nothing: it is no recipient in force. Revoke it."
+    if token.scopes == {Scope.FEED}:
+        return ""  # a feed has no number in it, and nobody writes down that it was read
     used = [one.at for one in _downloads(evidence).newest(token.recipient, 1_000) if one.download.token == token.number]
     if evidence.now - max([token.made, *used]) > UNUSED:
         return f"{name} was not used for {UNUSED.days} days. Revoke it where nobody needs it."

@@ -54,3 +54,29 @@ def test_what_is_under_embargo_reads_like_what_is_not_there(site: DeliveredSite)
         held_back.edition("acme", "weekly_audience", "2026-W40", 1, later(hours=1))
     assert str(early.value) == str(never.value)
     assert len(held_back.editions("acme", later(hours=3))) == 2
+
+
+def test_a_release_is_kept_so_many_days_after_its_period_and_reads_then_like_what_is_not_there(
+    site: DeliveredSite,
+) -> None:
+    kept = catalogue(site, kept_days=300)
+    ends = dt.datetime(2026, 10, 12, tzinfo=dt.UTC) + dt.timedelta(days=300)  # 2026-W41 ends on 12 October
+    last = ends - dt.timedelta(seconds=1)
+    assert [held.edition.period for held in kept.editions("acme", last)] == ["2026-W41", "2026-W42"]
+    assert [held.edition.period for held in kept.standing("acme", ends)] == ["2026-W42"]
+    assert kept.edition("acme", "weekly_audience", "2026-W41", 1, last)
+    with pytest.raises(UnknownEditionError):
+        kept.edition("acme", "weekly_audience", "2026-W41", 1, ends)
+
+
+def test_a_recipient_whose_entitlements_have_ended_reads_nothing(site: DeliveredSite) -> None:
+    acme = ENTITLEMENTS["recipients"][0] | {"until": "2031-01-01"}
+    found = Catalogue(site.workspace.published, Entitlements.model_validate({"recipients": [acme]}))
+    last, ended = dt.datetime(2030, 12, 31, 23, 59, tzinfo=dt.UTC), dt.datetime(2031, 1, 1, tzinfo=dt.UTC)
+    assert len(found.editions("acme", last)) == 2
+    assert found.products("acme", last) == ("weekly_audience",)
+    assert found.editions("acme", ended) == found.standing("acme", ended) == found.products("acme", ended) == ()
+    with pytest.raises(UnknownEditionError):
+        found.edition("acme", "weekly_audience", "2026-W41", 1, ended)
+    west = ended.astimezone(dt.timezone(-dt.timedelta(hours=8)))  # the same moment, while it is still December there
+    assert found.editions("acme", west) == ()

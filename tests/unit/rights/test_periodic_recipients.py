@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.delivery.downloads import Download, Downloads, Way
-from pipeline.delivery.tokens import Tokens
+from pipeline.delivery.tokens import Scope, Tokens
 from pipeline.rights.periodic import published, recipients
 from pipeline.rights.periodic.evidence import Evidence
 from pipeline.spec import ReleaseKey
@@ -63,6 +63,7 @@ def test_tokens_that_nobody_needs_are_told(site: DeliveredSite) -> None:
     tokens = Tokens.of(site.workspace)
     stranger, idle, used = (tokens.issue(name, days=200, now=NOW - 95 * DAYS) for name in ("nobody", "acme", "linker"))
     tokens.issue("south", days=1, now=NOW - 9 * DAYS)
+    tokens.issue("north", (Scope.FEED,), days=200, now=NOW - 95 * DAYS)  # nobody can say whether it was used
     log = Downloads.of(site.workspace)
     log.note(Download("linker", Way.API, used.number, "affiliate", PRODUCT, "2026-W41", 1, "x.csv"), NOW - 3 * DAYS)
     log.close()
