@@ -18,6 +18,8 @@ import click
 from pipeline import __version__
 from pipeline.cli_console import bar, reported
 from pipeline.cli_entitlements import deliver, entitlements
+from pipeline.cli_keys import keys
+from pipeline.cli_notices import notices
 from pipeline.cli_portal import portal
 from pipeline.cli_recipients import downloads, recipient
 from pipeline.cli_review import review, reviewer
@@ -225,13 +227,18 @@ def budget() -> None:
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--public-key", help="The publisher's minisign public key, or a file that holds it.")
-def verify(bundle: Path, public_key: str | None) -> None:
+@click.option("--key", "--public-key", "key", help="The publisher's minisign public key, or a file that holds it.")
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    help="The publisher's keys.json: trust the keys that --key leads to, too.",
+)
+def verify(bundle: Path, key: str | None, keys: Path | None) -> None:
     """Check that BUNDLE is complete, genuine, and agrees with itself."""
-    from pipeline.publication.verify import verify_bundle
+    from pipeline.publication.verify import keys_for, verify_bundle
 
     with reported() as console:
-        for item in verify_bundle(bundle, public_key):
+        for item in verify_bundle(bundle, keys_for(key, keys)):
             console.print(f"[green]passed[/]  {item.name}", highlight=False)
         console.print("The bundle is genuine and complete.", highlight=False)
 
@@ -259,7 +266,7 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, portal):
+for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal):
     main.add_command(command)
 
 

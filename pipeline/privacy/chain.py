@@ -30,13 +30,14 @@ class EntryKind(StrEnum):
     WITHDRAWN = "withdrawn"
     PURGED = "purged"
     OBEYED = "obeyed"
+    SIGNING = "signing"
 
 
 # Of these a revision of a release has one at most.
 ONCE: Final = frozenset({EntryKind.RESERVED, EntryKind.DRAWN, EntryKind.PUBLISHED, EntryKind.WITHDRAWN})
-# These are about no release: that staging and key of a period are gone, that people's requests were obeyed. Their
-# revision is 0, which no release has.
-NOTES: Final = frozenset({EntryKind.PURGED, EntryKind.OBEYED})
+# These are about no release: that staging and key of a period are gone, that people's requests were obeyed, which keys
+# sign what is published and what they signed. Their revision is 0, which no release has.
+NOTES: Final = frozenset({EntryKind.PURGED, EntryKind.OBEYED, EntryKind.SIGNING})
 
 
 @dataclass(frozen=True)

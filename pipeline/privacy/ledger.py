@@ -229,7 +229,7 @@ class Ledger:
         """Append a note about something that is no release; the same one once.
 
         Args:
-            kind: ``PURGED`` or ``OBEYED``.
+            kind: ``PURGED``, ``OBEYED`` or ``SIGNING``.
             about: What it is about: ``staging.visitors``, ``subject_requests``.
             period: Its period, or empty.
             payload: What it says; never anything about a person, nor a count of people.

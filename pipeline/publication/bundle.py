@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from minisign import KeyPair
-
 from pipeline.disk import sync_folder
 from pipeline.errors import DemographicsError, NotApprovedError, PublicationError
 from pipeline.publication import files, shelf
@@ -21,6 +19,8 @@ from pipeline.publication.charts import draw_charts
 from pipeline.publication.contents import numbers_of, workbook_of
 from pipeline.publication.cuts import Cut
 from pipeline.publication.datapackage import DATAPACKAGE_NAME, datapackage_bytes
+from pipeline.publication.key_list import Trusted
+from pipeline.publication.key_ring import KeyRing, open_ring
 from pipeline.publication.manifest import (
     MANIFEST_NAME,
     SIGNATURE_NAME,
@@ -38,8 +38,9 @@ from pipeline.publication.manifest import (
 )
 from pipeline.publication.readme import README_NAME, readme_bytes
 from pipeline.publication.report import REPORT_NAME, report_bytes
+from pipeline.publication.resealing import reseal
 from pipeline.publication.seal import sealed_manifest
-from pipeline.publication.signing import public_key_bytes, sign, signing_key
+from pipeline.publication.signing import public_key_bytes, sign
 from pipeline.publication.views import AudienceView, parts_of, view
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.parts import Part
@@ -106,14 +107,15 @@ def publish_release(
     verdicts.require()
     _require_approval(candidate_sha256(release, verdicts), approved)
     with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
-        pair = signing_key(workspace)
+        ring = open_ring(workspace)
         files.sweep(workspace.published)
+        reseal(workspace.published, ring)
         views = {shown.shelf: _superseding(workspace, shown) for shown in _views(release, cuts)}
         places = {name: _place(workspace, shown) for name, shown in views.items()}
-        standing = {name: _standing(places[name], shown, release.sha256, pair) for name, shown in views.items()}
+        standing = {name: _standing(places[name], shown, release.sha256, ring.trusted) for name, shown in views.items()}
         missing = {name: views[name] for name, manifest in standing.items() if manifest is None}
         if missing:
-            _write(missing, places, _Evidence(workspace, release, verdicts, approved, pair, year))
+            _write(missing, places, _Evidence(workspace, release, verdicts, approved, ring, year))
         manifests = {name: (place / MANIFEST_NAME).read_bytes() for name, place in places.items()}
         shelf.refresh(workspace.published, tuple(views), release.header.release)
     return tuple(
@@ -138,7 +140,7 @@ class _Evidence:
     release: PrivateRelease
     verdicts: Verdicts
     approved: Approved
-    pair: KeyPair
+    ring: KeyRing
     year: YearOfBudget | None
 
     def checks_for(self, shown: AudienceView) -> Verdicts:
@@ -168,12 +170,12 @@ def _place(workspace: Workspace, shown: AudienceView) -> Path:
     return workspace.bundle(shown.shelf, shown.header.release, shown.header.period, shown.header.revision)
 
 
-def _standing(place: Path, shown: AudienceView, artefact_sha256: str, pair: KeyPair) -> Manifest | None:
+def _standing(place: Path, shown: AudienceView, artefact_sha256: str, keys: Trusted) -> Manifest | None:
     """The manifest of the bundle that stands there, once it is known to be this one and untouched."""
     if not place.exists():
         return None
     try:
-        manifest = sealed_manifest(place, pair.public_key)
+        manifest = sealed_manifest(place, keys)
     except DemographicsError as failure:
         raise _differs(place, str(failure)) from None
     same = manifest.identity == identity_of(shown) and manifest.tables == shown.header.tables
@@ -200,6 +202,7 @@ def _write(views: Mapping[str, AudienceView], places: Mapping[str, Path], by: _E
         for name, shown in views.items():
             files.fill_folder(hidden[name], _contents(shown, drawn if shown.cut is None else draw_charts(shown), by))
         _inspect(views, hidden, by)
+        by.ring.note_signed({shelf.place_of(places[name]): _digest(folder) for name, folder in hidden.items()})
         for name, folder in hidden.items():
             folder.rename(places[name])
             for parent in list(folder.parents)[:4]:  # period, product, shelf, the published folder
@@ -209,11 +212,15 @@ def _write(views: Mapping[str, AudienceView], places: Mapping[str, Path], by: _E
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _digest(folder: Path) -> str:
+    return file_entry(MANIFEST_NAME, (folder / MANIFEST_NAME).read_bytes()).sha256
+
+
 def _inspect(views: Mapping[str, AudienceView], folders: Mapping[str, Path], by: _Evidence) -> None:
     """Refuse bundles that recipients would not find as they should be."""
     from pipeline.validation.bundle import Approval, Written, check_bundles  # noqa: PLC0415 - loading it takes seconds
 
-    approval = Approval(by.approved.candidate_sha256, by.verdicts.sha256, public_key_bytes(by.pair))
+    approval = Approval(by.approved.candidate_sha256, by.verdicts.sha256, public_key_bytes(by.ring.pair.public_key))
     written = [Written(shelf.audience_of(name), name, folders[name], _part(shown.cut)) for name, shown in views.items()]
     check_bundles(by.workspace, by.release, approval, written).require()
 
@@ -239,6 +246,6 @@ def _contents(shown: AudienceView, charts: Mapping[str, str], by: _Evidence) -> 
     seal = {
         SUMS_NAME: sums_bytes(entries),
         MANIFEST_NAME: content,
-        SIGNATURE_NAME: sign(by.pair, content, by.approved.instant, manifest.subject),
+        SIGNATURE_NAME: sign(by.ring.pair, content, by.approved.instant, manifest.subject),
     }
     return {**numbers.contents, **workbook, **documents, **seal}

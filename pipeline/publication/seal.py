@@ -5,22 +5,21 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import minisign
-
 from pipeline.errors import VerificationError
+from pipeline.publication.key_list import Trusted
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, FileEntry, Manifest, sums_bytes
-from pipeline.publication.signing import signature_holds
 
 
-def sealed_manifest(folder: Path, key: minisign.PublicKey) -> Manifest:
+def sealed_manifest(folder: Path, keys: Trusted) -> Manifest:
     """The manifest of a bundle whose seal holds.
 
     Raises:
         VerificationError: The signature, the manifest or a file does not hold; says which.
     """
     content = read_part(folder, MANIFEST_NAME)
-    if not signature_holds(key, content, read_part(folder, SIGNATURE_NAME)):
-        raise _broken(f"{SIGNATURE_NAME} is no signature of {MANIFEST_NAME} by this key")
+    judged = keys.judge(content, read_part(folder, SIGNATURE_NAME))
+    if not judged.holds:
+        raise _broken(judged.told or f"{SIGNATURE_NAME} is no signature of {MANIFEST_NAME} by this key")
     manifest = Manifest.from_bytes(content)
     broken = [*broken_files(folder, manifest), *stray_files(folder, manifest)]
     if not sums_agree(folder, manifest):

@@ -48,6 +48,10 @@ class Tombstone(Document):
     manifest_sha256: str
     """Of what stood here: who has a copy can tell that it is the one."""
 
+    def to_bytes(self) -> bytes:
+        """JSON for people to read, the same bytes for the same tombstone."""
+        return json_bytes(self.model_dump(mode="json"))
+
 
 @dataclass(frozen=True, order=True)
 class Edition:
@@ -78,20 +82,36 @@ def refresh(published: Path, shelves: Iterable[str], product: str) -> None:
         product: Whose editions changed.
     """
     for name in shelves:
-        shelf, audience = published / name, audience_of(name)
-        editions = editions_of(shelf)
-        standing = [one for one in editions if one.product == product and one.status != WITHDRAWN]
-        if standing:
-            _write(shelf / product / LATEST_NAME, json_bytes(_latest(max(standing), audience)))
-        else:
+        shelf = published / name
+        pages = pages_of(editions_of(shelf), audience_of(name))
+        for path, content in pages.items():
+            _write(shelf / path, content)
+        if f"{product}/{LATEST_NAME}" not in pages:
             (shelf / product / LATEST_NAME).unlink(missing_ok=True)
-        _write(shelf / INDEX_NAME, json_bytes(_index(editions, audience)))
-        _write(shelf / CHANGELOG_NAME, _changelog(editions, audience).encode())
+
+
+def pages_of(editions: tuple[Edition, ...], audience: Audience) -> dict[str, bytes]:
+    """The files that change, by their path from the shelf: ``latest.json`` of each product that has any, and two more.
+
+    Args:
+        editions: All that are told of, by product, period and revision.
+        audience: Whose they are.
+    """
+    newest = {edition.product: edition for edition in editions if edition.status != WITHDRAWN}
+    pages = {f"{product}/{LATEST_NAME}": json_bytes(_latest(one, audience)) for product, one in newest.items()}
+    pages[INDEX_NAME] = json_bytes(_index(editions, audience))
+    pages[CHANGELOG_NAME] = _changelog(editions, audience).encode()
+    return pages
 
 
 def audience_of(shelf: str) -> Audience:
     """The audience that a shelf is for, whole or in part."""
     return Audience(shelf.partition("-")[0])
+
+
+def place_of(folder: Path) -> str:
+    """A bundle's place beneath the published folder: ``partner/weekly_audience/2026-W41/r1``."""
+    return "/".join(folder.parts[-4:])
 
 
 def editions_of(shelf: Path, product: str = "*") -> tuple[Edition, ...]:

@@ -1,4 +1,4 @@
-"""The publisher's minisign key and what is signed with it.
+"""What is signed, and how a signature is read; which key signs is ``key_ring``'s.
 
 The format is minisign's own (https://jedisct1.github.io/minisign/), so that recipients can check a bundle with that
 program and need none of ours.
@@ -6,52 +6,63 @@ program and need none of ours.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import re
 from pathlib import Path
 
 import minisign
 from minisign import KeyPair
 
-from pipeline.disk import create_once
 from pipeline.errors import PublicationError, VerificationError
-from pipeline.publication import files
-from pipeline.workspace import Workspace
 
 PUBLIC_KEY_NAME = "minisign.pub"
-SECRET_KEY_NAME = "minisign.key"  # noqa: S105 - a file name
 UNTRUSTED_COMMENT = "signature of a published bundle"
+KEY_COMMENT = "signature of the publisher's keys"
+RESTORE = "Restore keys/signing from its backup."
 
 
-def signing_key(workspace: Workspace) -> KeyPair:
-    """The publisher's key pair, made when it is first needed.
-
-    The secret key is readable by its owner only; the public one is copied to where recipients find it.
-
-    Raises:
-        PublicationError: The key cannot be read or written, or recipients hold the public half of another.
-    """
-    secret, public = workspace.signing_keys / SECRET_KEY_NAME, workspace.signing_keys / PUBLIC_KEY_NAME
-    shown = workspace.published / PUBLIC_KEY_NAME
-    with files.as_publication_errors(workspace.home):
-        if not secret.exists():
-            _refuse_a_second_key(shown)
-            create_once(secret, bytes(KeyPair.generate().secret_key) + b"\n")
-        pair = _read(secret)
-        content = public_key_bytes(pair)
-        if shown.exists() and shown.read_bytes() != content:
-            _refuse_a_second_key(shown)
-        for target in (public, shown):
-            if not target.exists() or target.read_bytes() != content:
-                files.replace(target, content)
-    return pair
+def public_key_bytes(key: minisign.PublicKey) -> bytes:
+    """The public key's file, as minisign writes it: a comment line that names it, and a line of base64."""
+    return f"untrusted comment: minisign public key {key_id(key)}\n{base64_of(key)}\n".encode()
 
 
-def public_key_bytes(pair: KeyPair) -> bytes:
-    """The public key's file, as minisign writes it: a comment line and a line of base64."""
-    return bytes(pair.public_key) + b"\n"
+def base64_of(key: minisign.PublicKey) -> str:
+    """A public key in one line, as lists and notes have it."""
+    return str(key.to_base64().decode())
 
 
-def sign(pair: KeyPair, content: bytes, decided_at: dt.datetime, subject: str, name: str = "manifest.json") -> bytes:
+def key_id(key: minisign.PublicKey) -> str:
+    """The key's name, 16 hexadecimal digits as the minisign program prints them."""
+    return _id_in(base64_of(key))
+
+
+def signer_id(signature: bytes) -> str:
+    """The name of the key that a signature says it is by; empty where it is no signature. Checks nothing."""
+    try:
+        return _id_in(bytes(minisign.Signature.from_bytes(signature)).decode().splitlines()[1])
+    except minisign.Error:
+        return ""
+
+
+def signed_at(signature: bytes) -> dt.datetime | None:
+    """The time in the trusted comment: as good as the key that signed it."""
+    try:
+        trusted = minisign.Signature.from_bytes(signature).trusted_comment
+    except minisign.Error:
+        return None
+    found = re.match(r"timestamp:([0-9]{1,11})\t", trusted)
+    return dt.datetime.fromtimestamp(int(found[1]), dt.UTC) if found else None
+
+
+def sign(
+    pair: KeyPair,
+    content: bytes,
+    decided_at: dt.datetime,
+    subject: str,
+    name: str = "manifest.json",
+    resealed_at: dt.datetime | None = None,
+) -> bytes:
     """A detached minisign signature of ``content``, the same bytes for the same input.
 
     Args:
@@ -60,13 +71,28 @@ def sign(pair: KeyPair, content: bytes, decided_at: dt.datetime, subject: str, n
         decided_at: Stands in the trusted comment, as minisign writes its time.
         subject: One line of printable ASCII without tabs: which bundle this is.
         name: Of the file that is signed.
+        resealed_at: Where it takes the place of a signature by a key that was revoked: when that was.
     """
-    trusted = f"timestamp:{int(decided_at.timestamp())}\tfile:{name}\thashed\tbundle:{subject}"
-    signature = pair.secret_key.sign(content, untrusted_comment=UNTRUSTED_COMMENT, trusted_comment=trusted)
-    return bytes(signature) + b"\n"
+    again = f"\tresealed:{int(resealed_at.timestamp())}" if resealed_at else ""
+    told = f"timestamp:{int(decided_at.timestamp())}\tfile:{name}\thashed\tbundle:{subject}{again}"
+    return _signed(pair, content, UNTRUSTED_COMMENT, told)
 
 
-def signature_holds(key: minisign.PublicKey, content: bytes, signature: bytes) -> bool:
+def sign_keys(pair: KeyPair, content: bytes, at: dt.datetime, name: str) -> bytes:
+    """A detached signature of something about the publisher's keys.
+
+    Args:
+        pair: The publisher's key.
+        content: ``minisign.pub`` of the key that follows, or the list of keys.
+        at: When that came to be.
+        name: Of the file.
+    """
+    return _signed(pair, content, KEY_COMMENT, f"timestamp:{int(at.timestamp())}\tfile:{name}\thashed")
+
+
+def signature_holds(
+    key: minisign.PublicKey, content: bytes, signature: bytes, comment: str = UNTRUSTED_COMMENT
+) -> bool:
     """Whether ``signature`` is this key's signature of ``content``, in exactly the form that ``sign`` writes.
 
     The form is compared too because a signature file has parts that it does not itself cover.
@@ -76,7 +102,7 @@ def signature_holds(key: minisign.PublicKey, content: bytes, signature: bytes) -
         key.verify(content, parsed)
     except minisign.Error:
         return False
-    return parsed.untrusted_comment == UNTRUSTED_COMMENT and bytes(parsed) + b"\n" == signature
+    return parsed.untrusted_comment == comment and bytes(parsed) + b"\n" == signature
 
 
 def read_public_key(given: str) -> minisign.PublicKey:
@@ -97,22 +123,25 @@ def read_public_key(given: str) -> minisign.PublicKey:
         ) from None
 
 
-def _refuse_a_second_key(shown: Path) -> None:
-    if shown.exists():
-        raise PublicationError(
-            "bundles must be signed with the key whose public half recipients hold",
-            value=f"another key than {shown}",
-            remedy="Restore keys/signing from its backup.",
-        )
+def read_pair(path: Path) -> KeyPair:
+    """The key pair in a file of its secret half.
 
-
-def _read(path: Path) -> KeyPair:
+    Raises:
+        PublicationError: It is no such file.
+    """
     try:
         secret = minisign.SecretKey.from_bytes(path.read_bytes())
         return KeyPair(secret_key=secret, public_key=secret.get_public_key())
     except minisign.Error:
         raise PublicationError(
-            "the signing key must be a minisign secret key without a password",
-            value=path,
-            remedy="Restore keys/signing from its backup.",
+            "the signing key must be a minisign secret key without a password", value=path, remedy=RESTORE
         ) from None
+
+
+def _signed(pair: KeyPair, content: bytes, comment: str, trusted: str) -> bytes:
+    return bytes(pair.secret_key.sign(content, untrusted_comment=comment, trusted_comment=trusted)) + b"\n"
+
+
+def _id_in(encoded: str) -> str:
+    # Two bytes name the algorithm, the eight after them the key, its lowest byte first.
+    return base64.b64decode(encoded)[2:10][::-1].hex().upper()

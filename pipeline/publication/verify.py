@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import minisign
 import pandas as pd
 
 from pipeline.errors import VerificationError
@@ -13,21 +12,22 @@ from pipeline.publication import seal
 from pipeline.publication.agreement import Check, agreement
 from pipeline.publication.datapackage import DATAPACKAGE_NAME
 from pipeline.publication.encoding import escaped, read_csv, read_parquet
+from pipeline.publication.key_list import KEYS_NAME, Trusted
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, SUMS_NAME, Manifest
 from pipeline.publication.shelf import TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME, Tombstone, tombstone_of
-from pipeline.publication.signing import PUBLIC_KEY_NAME, read_public_key, signature_holds
+from pipeline.publication.signing import PUBLIC_KEY_NAME, read_public_key
 from pipeline.release.artefact import TableFacts
 
-__all__ = ["Check", "verify_bundle"]
+__all__ = ["Check", "keys_for", "verify_bundle"]
 
 
-def verify_bundle(folder: Path, public_key: str | None = None) -> tuple[Check, ...]:
+def verify_bundle(folder: Path, keys: Trusted | None = None) -> tuple[Check, ...]:
     """Check everything that a bundle promises of itself.
 
     Args:
         folder: The bundle, ``r{N}``.
-        public_key: The publisher's key, as base64 or as the path of a ``.pub`` file. Without it the key is looked for
-            where the publisher puts it, and beside the bundle; the first check says which was used.
+        keys: Whose signature counts, ``keys_for``. Without them keys are looked for where the publisher puts them, and
+            beside the bundle; the first check says which were used.
 
     Returns:
         Every check; all of them hold.
@@ -39,15 +39,15 @@ def verify_bundle(folder: Path, public_key: str | None = None) -> tuple[Check, .
     if not folder.is_dir():
         raise VerificationError("a bundle must be a folder", value=folder, remedy="Give the folder named r1, r2, ...")
     if (folder / TOMBSTONE_NAME).is_file():
-        stone = verify_tombstone(folder, public_key)
+        stone = verify_tombstone(folder, keys)
         raise VerificationError(
             "a withdrawn release is not to be used any more",
             value=f"withdrawn on {stone.withdrawn_at[:10]}: {stone.reason}",
             remedy="Delete your copies, and look for a later revision.",
         )
-    key, source = _key_for(folder, public_key)
+    keys = keys or _keys_near(folder)
     content = seal.read_part(folder, MANIFEST_NAME)
-    checks = _require([_signature(folder, content, key, source)])
+    checks = _require([_signed(MANIFEST_NAME, content, seal.read_part(folder, SIGNATURE_NAME), keys)])
     manifest = Manifest.from_bytes(content)
     checks += _require(_manifest_checks(manifest))
     checks += _require(_file_checks(folder, manifest))
@@ -56,23 +56,22 @@ def verify_bundle(folder: Path, public_key: str | None = None) -> tuple[Check, .
     return (*checks, *_require([_description(folder), *agreement(manifest, tables)]))
 
 
-def verify_tombstone(folder: Path, public_key: str | None = None) -> Tombstone:
+def verify_tombstone(folder: Path, keys: Trusted | None = None) -> Tombstone:
     """What says that a bundle is withdrawn, once its signature holds.
 
     Args:
         folder: Where the bundle was.
-        public_key: As for ``verify_bundle``.
+        keys: As for ``verify_bundle``.
 
     Raises:
         VerificationError: The publisher did not sign it, or other files stand beside it.
     """
-    key, _ = _key_for(folder, public_key)
+    keys = keys or _keys_near(folder)
     content = seal.read_part(folder, TOMBSTONE_NAME)
     others = sorted(path.name for path in folder.iterdir() if path.name not in _OF_TOMBSTONE)
-    holds = signature_holds(key, content, seal.read_part(folder, TOMBSTONE_SIGNATURE_NAME))
     _require(
         [
-            Check(TOMBSTONE_NAME, "signed by the publisher", holds, ""),
+            _signed(TOMBSTONE_NAME, content, seal.read_part(folder, TOMBSTONE_SIGNATURE_NAME), keys),
             Check(TOMBSTONE_NAME, "nothing else is left", not others, ", ".join(others[:5])),
         ]
     )
@@ -84,14 +83,32 @@ def verify_tombstone(folder: Path, public_key: str | None = None) -> Tombstone:
 _OF_TOMBSTONE = (TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME)
 
 
-def _key_for(folder: Path, public_key: str | None) -> tuple[minisign.PublicKey, str]:
-    if public_key is not None:
-        return read_public_key(public_key), "the key that was given"
+def keys_for(public_key: str | None, listed: Path | None = None) -> Trusted | None:
+    """The keys that somebody names: that one, and those that a list leads to from it, where one is given.
+
+    Args:
+        public_key: The publisher's key, as base64 or as the path of a ``.pub`` file.
+        listed: ``keys.json``, which has its signature beside it.
+
+    Raises:
+        VerificationError: They cannot be read, or the list is not to be trusted by who trusts that key.
+    """
+    if public_key is None:
+        if listed is not None:
+            raise VerificationError("a list of keys leads on from a key that is trusted", remedy="Give it with --key.")
+        return None
+    anchor, source = read_public_key(public_key), "the key that was given"
+    return Trusted(anchor, source) if listed is None else Trusted.following(anchor, source, listed)
+
+
+def _keys_near(folder: Path) -> Trusted:
     place = folder.resolve()
     near = [place.parents[3] / PUBLIC_KEY_NAME] if len(place.parents) > 3 else []  # audience/product/period/rN
     for path in (*near, place.parent / PUBLIC_KEY_NAME):
         if path.is_file():
-            return read_public_key(str(path)), f"the key in {path}; compare it with the one the publisher gave you"
+            source = f"the key in {path}; compare it with the one the publisher gave you"
+            anchor, listed = read_public_key(str(path)), path.with_name(KEYS_NAME)
+            return Trusted.following(anchor, source, listed) if listed.is_file() else Trusted(anchor, source)
     raise VerificationError(
         "the publisher's public key must be given or lie beside the bundle",
         value=f"no {PUBLIC_KEY_NAME}",
@@ -109,9 +126,10 @@ def _require(checks: Sequence[Check]) -> list[Check]:
     return list(checks)
 
 
-def _signature(folder: Path, content: bytes, key: minisign.PublicKey, source: str) -> Check:
-    holds = signature_holds(key, content, seal.read_part(folder, SIGNATURE_NAME))
-    return Check(MANIFEST_NAME, "signed by the publisher", holds, source)
+def _signed(name: str, content: bytes, signature: bytes, keys: Trusted) -> Check:
+    judged = keys.judge(content, signature)
+    told = "; ".join(part for part in (judged.told, keys.source) if part)
+    return Check(name, "signed by the publisher", judged.holds, told)
 
 
 def _manifest_checks(manifest: Manifest) -> list[Check]:

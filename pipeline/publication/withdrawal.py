@@ -11,9 +11,10 @@ from pipeline.errors import LedgerError
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication import files, shelf
-from pipeline.publication.manifest import MANIFEST_NAME, file_entry, json_bytes
+from pipeline.publication.key_ring import KeyRing, open_ring
+from pipeline.publication.manifest import MANIFEST_NAME, file_entry
 from pipeline.publication.shelf import TOMBSTONE_NAME, TOMBSTONE_SIGNATURE_NAME, Tombstone
-from pipeline.publication.signing import sign, signing_key
+from pipeline.publication.signing import sign
 from pipeline.release.artefact import PrivateRelease
 from pipeline.review.decisions import Register
 from pipeline.review.reviewers import Signer
@@ -54,16 +55,13 @@ def take_away(workspace: Workspace, ledger: Ledger, key: ReleaseKey) -> None:
         LedgerError: It is not withdrawn.
         PublicationError: A folder cannot be written.
     """
-    newest = {entry.kind: entry for entry in ledger.entries(key)}
-    published, withdrawn = newest.get(EntryKind.PUBLISHED), newest.get(EntryKind.WITHDRAWN)
-    if published is None or withdrawn is None:
-        raise LedgerError("what is taken away must be published and withdrawn", value=key)
-    stones = _tombstones(_title(ledger, key), published, withdrawn)
+    stones = tombstones(ledger, key)
     with files.as_publication_errors(workspace.published), files.exclusive(workspace.published):
         files.sweep(workspace.published)
+        ring = open_ring(workspace)
         by_shelf = stones | _of_parts(workspace, key, stones)
         for name, stone in by_shelf.items():
-            _put_up(stone, workspace, name)
+            _put_up(stone, workspace, name, ring)
         shelf.refresh(workspace.published, by_shelf, key.release)
 
 
@@ -79,14 +77,11 @@ def _of_parts(workspace: Workspace, key: ReleaseKey, stones: Mapping[str, Tombst
     return found
 
 
-def _put_up(stone: Tombstone, workspace: Workspace, name: str) -> None:
+def _put_up(stone: Tombstone, workspace: Workspace, name: str, ring: KeyRing) -> None:
     place = workspace.bundle(name, stone.release, stone.period, stone.revision)
     if shelf.tombstone_of(place) is not None:
         return
-    content = json_bytes(stone.model_dump(mode="json"))
-    at = dt.datetime.fromisoformat(stone.withdrawn_at)
-    subject = f"{stone.audience}/{stone.release}/{stone.period}/r{stone.revision} withdrawn"
-    signature = sign(signing_key(workspace), content, at, subject, TOMBSTONE_NAME)
+    content, signature = stone.to_bytes(), sign_tombstone(ring, stone)
     # A run that is killed between the two renamings leaves nothing to read, and the next one puts the tombstone up.
     made, gone = (place.with_name(f".{place.name}.{what}{files.PARTIAL}") for what in ("stone", "gone"))
     files.fill_folder(made, {TOMBSTONE_NAME: content, TOMBSTONE_SIGNATURE_NAME: signature})
@@ -97,8 +92,27 @@ def _put_up(stone: Tombstone, workspace: Workspace, name: str) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _tombstones(title: str, published: Entry, withdrawn: Entry) -> dict[str, Tombstone]:
-    # by audience
+def sign_tombstone(ring: KeyRing, stone: Tombstone, resealed_at: dt.datetime | None = None) -> bytes:
+    """The signature of a tombstone, ``signing.sign``."""
+    at = dt.datetime.fromisoformat(stone.withdrawn_at)
+    subject = f"{stone.audience}/{stone.release}/{stone.period}/r{stone.revision} withdrawn"
+    return sign(ring.pair, stone.to_bytes(), at, subject, TOMBSTONE_NAME, resealed_at)
+
+
+def tombstones(ledger: Ledger, key: ReleaseKey) -> dict[str, Tombstone]:
+    """What stands in the place of a withdrawn release's bundles, by audience.
+
+    Raises:
+        LedgerError: It is not withdrawn.
+    """
+    newest = {entry.kind: entry for entry in ledger.entries(key)}
+    published, withdrawn = newest.get(EntryKind.PUBLISHED), newest.get(EntryKind.WITHDRAWN)
+    if published is None or withdrawn is None:
+        raise LedgerError("what is taken away must be published and withdrawn", value=key)
+    return _by_audience(_title(ledger, key), published, withdrawn)
+
+
+def _by_audience(title: str, published: Entry, withdrawn: Entry) -> dict[str, Tombstone]:
     return {
         audience: Tombstone(
             release=withdrawn.key.release,

@@ -13,6 +13,8 @@ from pipeline.errors import LedgerError, VerificationError
 from pipeline.privacy.chain import NOTES, Entry, EntryKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication.cuts import SHELF_PATTERN
+from pipeline.publication.key_list import Trusted
+from pipeline.publication.key_ring import site_keys
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, revision_number
 from pipeline.publication.shelf import TOMBSTONE_NAME
 from pipeline.release.artefact import PrivateRelease, ReleaseHeader
@@ -91,6 +93,11 @@ class Evidence:
     def register(self) -> Register:
         """Who decided what, as it was when it was published."""
         return Register(self.ledger, Reviewers(self.workspace.reviewer_keys), of_old=True)
+
+    @cached_property
+    def keys(self) -> Trusted:
+        """Whose signatures count."""
+        return site_keys(self.workspace, self.ledger)
 
     @cached_property
     def published(self) -> Mapping[ReleaseKey, Entry]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from pipeline.errors import DemographicsError, PolicyError, SpecificationError
 from pipeline.policy import load_policy, require_covered
 from pipeline.publication.cuts import Cut
 from pipeline.publication.encoding import parquet_bytes
+from pipeline.publication.key_list import KEYS_NAME, Trusted
 from pipeline.publication.manifest import MANIFEST_NAME
 from pipeline.publication.reading import read_bundle
-from pipeline.publication.signing import PUBLIC_KEY_NAME
+from pipeline.publication.signing import PUBLIC_KEY_NAME, read_public_key
 from pipeline.publication.verify import verify_bundle, verify_tombstone
 from pipeline.publication.views import view
 from pipeline.rights.periodic.evidence import Evidence, Shelved
@@ -20,6 +20,7 @@ from pipeline.rights.periodic.findings import Failure, Looked
 from pipeline.spec import ReleaseKey, load_specification
 
 _RESTORE = "Restore it from a backup, tell its recipients, and find out who changed it."
+_SHOW = "Find out who changed it, and put it right: demographics keys publish."
 _TAKE_AWAY = "Take it away from recipients at once, and find out who put it there."
 
 
@@ -87,25 +88,29 @@ def covered(evidence: Evidence) -> Looked:
 
 
 def _key_failures(evidence: Evidence) -> Iterator[Failure]:
-    own, shown = _public_keys(evidence)
-    if own.is_file() and shown.is_file() and own.read_bytes() != shown.read_bytes():
-        yield Failure("The public key that recipients find is not the publisher's", "Restore published/minisign.pub.")
-
-
-def _public_keys(evidence: Evidence) -> tuple[Path, Path]:
-    workspace = evidence.workspace
-    return workspace.signing_keys / PUBLIC_KEY_NAME, workspace.published / PUBLIC_KEY_NAME
+    shown = evidence.workspace.published / PUBLIC_KEY_NAME
+    if not (evidence.shelved or shown.is_file()):
+        return
+    try:
+        keys = evidence.keys
+        if shown.is_file() and read_public_key(str(shown)) != keys.anchor:
+            yield Failure("The public key that recipients find is not the publisher's", _SHOW)
+        if keys.listed is not None:
+            found = Trusted.following(keys.anchor, "", evidence.workspace.published / KEYS_NAME)
+            if found.listed != keys.listed:
+                yield Failure("The list of keys that recipients find is not the publisher's", _SHOW)
+    except DemographicsError as failure:
+        yield Failure(f"The keys that recipients find: {failure.value or failure.rule}", _SHOW)
 
 
 def _broken(evidence: Evidence, shelved: Shelved) -> Iterator[Failure]:
-    own, shown = _public_keys(evidence)
     if (shelved.key in evidence.withdrawn) is not shelved.is_tombstone:
         what = "a tombstone of a release that nobody withdrew" if shelved.is_tombstone else "withdrawn, and still there"
         yield Failure(f"{shelved.place} is {what}", _RESTORE if shelved.is_tombstone else _TAKE_AWAY)
         return
     try:
         verify = verify_tombstone if shelved.is_tombstone else verify_bundle
-        verify(shelved.folder, str(own if own.is_file() else shown))
+        verify(shelved.folder, evidence.keys)
     except DemographicsError as failure:
         yield Failure(
             f"{shelved.place} is not what its signature and manifest say: {failure.value or failure.rule}", _RESTORE

@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.errors import ChecksFailedError, NotApprovedError, PublicationError
 from pipeline.publication.bundle import publish_release
+from pipeline.publication.key_ring import signing_key
 from pipeline.publication.manifest import Approved, Manifest
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
@@ -150,6 +151,7 @@ def test_the_same_release_has_the_same_bytes_anywhere(
 ) -> None:
     other = Workspace(tmp_path / "other")
     shutil.copytree(published.signing_keys, other.signing_keys)
+    shutil.copy(published.ledger, other.ledger)  # has the public keys
     publish_release(other, release, verdicts, approved)
     assert tree(other.published) == tree(published.published)
 
@@ -280,6 +282,7 @@ def test_a_path_that_cannot_be_written_is_a_clear_error(
 def test_a_full_disk_leaves_nothing_half_written(
     workspace: Workspace, release: PrivateRelease, verdicts: Verdicts, approved: Approved
 ) -> None:
+    signing_key(workspace)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limits[1]))  # tables fit, a report does not
     try:
@@ -287,7 +290,7 @@ def test_a_full_disk_leaves_nothing_half_written(
             publish_release(workspace, release, verdicts, approved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert set(tree(workspace.published)) == {".lock", "minisign.pub"}
+    assert set(tree(workspace.published)) == {".lock", "keys.json", "keys.json.minisig", "minisign.pub"}
     assert all(not bundle.already_published for bundle in publish_release(workspace, release, verdicts, approved))
 
 
@@ -324,8 +327,8 @@ for number in map(int, sys.argv[2:]):
         publish(number)
     print(number, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-# Waits: 4 for the public key, 12 for each of two bundles, 4 after each renaming, 12 for the files that point at them.
-POINTS = (1, 9, 17, 28, 29, 33, 37, 48)
+# Waits: 8 for public keys, 12 for each of two bundles, 4 after each renaming, 12 for the files that point at them.
+POINTS = (1, 4, 9, 13, 21, 32, 33, 37, 41, 52)
 
 
 def test_a_killed_publication_is_completed_by_the_next(
@@ -350,5 +353,5 @@ def test_a_killed_publication_is_completed_by_the_next(
         publish_release(workspace, release, verdicts, approved)
         names = {path.name for path in workspace.published.rglob("*") if path.name.startswith(".")}
         assert names == {".lock"}, number
-        assert len(tree(workspace.published)) == 2 * 11 + 2 * 3 + 2, number
+        assert len(tree(workspace.published)) == 2 * 11 + 2 * 3 + 4, number
         assert all(bundle.already_published for bundle in publish_release(workspace, release, verdicts, approved))

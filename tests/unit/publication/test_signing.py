@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import PublicationError, VerificationError
-from pipeline.publication.signing import read_public_key, sign, signature_holds, signing_key
+from pipeline.publication.key_ring import signing_key
+from pipeline.publication.signing import read_public_key, sign, signature_holds
 from pipeline.workspace import Workspace
 
 DECIDED = dt.datetime(2026, 10, 13, 9, tzinfo=dt.UTC)

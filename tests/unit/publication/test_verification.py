@@ -12,9 +12,10 @@ import pytest
 from pipeline.errors import VerificationError
 from pipeline.publication.bundle import publish_release
 from pipeline.publication.encoding import csv_bytes
+from pipeline.publication.key_ring import signing_key
 from pipeline.publication.manifest import Manifest, file_entry, sums_bytes
-from pipeline.publication.signing import sign, signing_key
-from pipeline.publication.verify import verify_bundle
+from pipeline.publication.signing import sign
+from pipeline.publication.verify import keys_for, verify_bundle
 from pipeline.publication.views import whole
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdicts
@@ -63,7 +64,7 @@ def test_every_audience_can_verify_its_bundle(published: Workspace, audience: Au
 def test_a_bundle_can_be_verified_elsewhere_with_the_publishers_key(bundle: Path, tmp_path: Path) -> None:
     key = (bundle.parents[3] / "minisign.pub").read_text().splitlines()[1]
     moved = shutil.copytree(bundle, tmp_path / "inbox" / "mine")
-    assert "that was given" in verify_bundle(moved, key)[0].name
+    assert "that was given" in verify_bundle(moved, keys_for(key))[0].name
 
 
 def test_the_key_may_lie_beside_a_bundle(bundle: Path, tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_the_key_of_somebody_else_is_refused(bundle: Path, tmp_path: Path) -> No
     other = Workspace(tmp_path / "other")
     signing_key(other)
     with pytest.raises(VerificationError, match="signed by the publisher") as caught:
-        verify_bundle(bundle, str(other.published / "minisign.pub"))
+        verify_bundle(bundle, keys_for(str(other.published / "minisign.pub")))
     assert caught.value.exit_code == 11
 
 
@@ -128,9 +129,9 @@ def test_a_link_is_no_file_of_a_bundle(bundle: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_a_clear_error(tmp_path: Path, bundle: Path) -> None:
     key = str(bundle.parents[3] / "minisign.pub")
     with pytest.raises(VerificationError, match="folder"):
-        verify_bundle(tmp_path / "nowhere", key)
+        verify_bundle(tmp_path / "nowhere", keys_for(key))
     with pytest.raises(VerificationError, match=r"manifest\.json"):
-        verify_bundle(tmp_path, key)
+        verify_bundle(tmp_path, keys_for(key))
 
 
 def test_a_signed_manifest_that_is_malformed_is_found(published: Workspace, bundle: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import LedgerError, NotApprovedError, PublicationError, VerificationError
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication import files, shelf, withdrawal
-from pipeline.publication.verify import verify_bundle, verify_tombstone
+from pipeline.publication.verify import keys_for, verify_bundle, verify_tombstone
 from pipeline.publication.withdrawal import take_away, withdraw
 from pipeline.review.decisions import Register
 from pipeline.spec import ReleaseKey
@@ -48,7 +48,7 @@ def test_what_is_withdrawn_is_gone_for_all_and_says_why(published: Workspace) ->
         assert {path.name for path in place(published, audience).iterdir()} == {
             "WITHDRAWN.json", "WITHDRAWN.json.minisig"
         }  # fmt: skip
-        stone = verify_tombstone(place(published, audience), str(published.signing_keys / "minisign.pub"))
+        stone = verify_tombstone(place(published, audience), keys_for(str(published.signing_keys / "minisign.pub")))
         assert (stone.reason, stone.revision) == (REASON, 1)
         assert not (published.published / audience / KEY.release / "latest.json").exists()
         told = (published.published / audience / "CHANGELOG.md").read_text("utf-8")

@@ -18,7 +18,9 @@ from pipeline.deidentify.pseudonyms import period_key
 from pipeline.delivery.approvals import Approvals, digest_of
 from pipeline.periods import Period
 from pipeline.privacy.ledger import Ledger
-from pipeline.publication.signing import public_key_bytes, sign, signing_key
+from pipeline.publication.key_changes import rotate
+from pipeline.publication.key_ring import signing_key
+from pipeline.publication.signing import public_key_bytes, sign
 from pipeline.rights.requests import RequestKind, SubjectRequest
 from pipeline.rights.rows import Origin
 from pipeline.rights.store import RequestStore
@@ -82,7 +84,15 @@ def a_manifest_signed_anew(workspace: Workspace) -> None:
 def the_public_key_of_another(workspace: Workspace) -> None:
     other = signing_key(Workspace(workspace.home / "other"))
     shutil.rmtree(workspace.home / "other")
-    (workspace.published / "minisign.pub").write_bytes(public_key_bytes(other))
+    (workspace.published / "minisign.pub").write_bytes(public_key_bytes(other.public_key))
+
+
+def a_list_of_keys_of_before(workspace: Workspace) -> None:
+    names = ("keys.json", "keys.json.minisig", "minisign.pub")
+    before = {name: (workspace.published / name).read_bytes() for name in names}
+    rotate(workspace, "yearly", "ops")
+    for name, content in before.items():
+        (workspace.published / name).write_bytes(content)
 
 
 def a_file_more_in_a_bundle(workspace: Workspace) -> None:
@@ -241,6 +251,7 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], ...]] = {
         a_signature,
         a_manifest_signed_anew,
         the_public_key_of_another,
+        a_list_of_keys_of_before,
         a_file_more_in_a_bundle,
     ),
     "Shelves": (a_bundle_taken_away, a_bundle_of_no_release),
