@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from pipeline.delivery.downloads import Downloads, Noted
+    from pipeline.delivery.downloads import Noted
     from pipeline.delivery.tokens import Issued
 
 _SCOPES = ("read", "sharing", "feed")
@@ -148,22 +148,29 @@ def downloads(readers: bool, as_csv: bool, **asked: Any) -> None:
     with reported() as console:
         from pipeline.delivery.downloads import Downloads
 
-        log = Downloads.of(Workspace.from_environment())
         if readers:
-            _write(_readers(log, *edition), console, as_csv=as_csv)
+            write_rows(_readers(*edition), console, as_csv=as_csv)
             return
+        log = Downloads.of(Workspace.from_environment())
         first, last = asked["since"], asked["until"]
         span = {
             "since": first and first.replace(tzinfo=dt.UTC),
             "until": last and last.replace(tzinfo=dt.UTC) + dt.timedelta(days=1),
         }
-        _write((_row(one) for one in log.listed(**(asked | span))), console, as_csv=as_csv)
+        write_rows((_row(one) for one in log.listed(**(asked | span))), console, as_csv=as_csv)
 
 
-def _readers(log: Downloads, product: str, period: str, revision: int) -> Iterable[dict[str, object]]:
-    for reader in log.readers(product, period, revision):
+def _readers(product: str, period: str, revision: int) -> Iterable[dict[str, object]]:
+    from pipeline.delivery.approvals import in_force
+    from pipeline.delivery.readers import told_of
+    from pipeline.spec import ReleaseKey
+
+    workspace = Workspace.from_environment()
+    for one in told_of(workspace, ReleaseKey(product, period, revision), in_force(workspace)):
+        reader = one.reader
         first, last = f"{reader.first:%Y-%m-%dT%H:%M:%SZ}", f"{reader.last:%Y-%m-%dT%H:%M:%SZ}"
-        yield {"recipient": reader.recipient, "first": first, "last": last, "files": reader.files}
+        named = {"recipient": reader.recipient, "first": first, "last": last, "files": reader.files}
+        yield named | {"told": one.how}
 
 
 def _row(noted: Noted) -> dict[str, object]:
@@ -180,7 +187,8 @@ def _row(noted: Noted) -> dict[str, object]:
     }
 
 
-def _write(rows: Iterable[dict[str, object]], console: Console, *, as_csv: bool) -> None:
+def write_rows(rows: Iterable[dict[str, object]], console: Console, *, as_csv: bool) -> None:
+    """Write rows, one a line, as they come: as CSV, or for people."""
     for place, row in enumerate(rows):
         if as_csv:
             line = io.StringIO()
@@ -194,17 +202,28 @@ def _write(rows: Iterable[dict[str, object]], console: Console, *, as_csv: bool)
             console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
-def _issue(name: str, scopes: Iterable[str], days: int, label: str) -> Issued:
+def require_recipient(workspace: Workspace, name: str) -> None:
+    """Refuse what is to be made for somebody who is no recipient now.
+
+    Raises:
+        AccessError: No entitlement in force names them, or theirs has ended.
+    """
     from pipeline.delivery.approvals import in_force
-    from pipeline.delivery.tokens import Scope, Tokens
     from pipeline.errors import AccessError
 
-    workspace = Workspace.from_environment()
     found = in_force(workspace).find(name)
     if found is None or found.has_ended(dt.datetime.now(dt.UTC)):
         raise AccessError(
-            "a token must be of a recipient that the entitlements in force name", remedy="demographics recipient list"
+            "a token or a secret must be of a recipient that the entitlements in force name",
+            remedy="demographics recipient list",
         )
+
+
+def _issue(name: str, scopes: Iterable[str], days: int, label: str) -> Issued:
+    from pipeline.delivery.tokens import Scope, Tokens
+
+    workspace = Workspace.from_environment()
+    require_recipient(workspace, name)
     return Tokens.of(workspace).issue(name, [Scope(scope) for scope in scopes], days, label)
 
 

@@ -8,6 +8,8 @@ from typing import Final
 import click
 from rich.console import Console
 
+from pipeline.delivery.approvals import in_force
+from pipeline.delivery.readers import told_of
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.publication import withdrawal
 from pipeline.review.accounts import Accounts
@@ -111,6 +113,7 @@ class Office:
                 self.accounts.note(signer.name, What.WITHDREW, str(key))
         was = "was withdrawn before" if before else "is withdrawn"
         self._tell(f"{key} {was}; its bundles are gone, and tombstones stand in their place.")
+        self._tell_readers(key)
 
     def add(self, name: str, password: str, also_known_as: tuple[str, ...]) -> None:
         """Make an account."""
@@ -175,6 +178,13 @@ class Office:
         if one is None:
             return "has an account and no key: remove and add"
         return "locked out" if self.accounts.is_locked(name) else "may decide"
+
+    def _tell_readers(self, key: ReleaseKey) -> None:
+        told = told_of(self.workspace, key, in_force(self.workspace))
+        for one in told:
+            got = f"{one.reader.files} file{'' if one.reader.files == 1 else 's'}, last on {one.reader.last:%Y-%m-%d}"
+            self._tell(f"{one.reader.recipient} got {got}: is told {one.how}")
+        self._tell("Notices go out with: demographics deliver" if told else "Nobody has downloaded it.")
 
     def _is_withdrawn(self, key: ReleaseKey) -> bool:
         return any(entry.kind is EntryKind.WITHDRAWN for entry in Register.of(self.workspace).history(key))

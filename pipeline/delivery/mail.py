@@ -7,6 +7,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -121,7 +122,7 @@ def _lines(message: Message) -> Iterator[str]:
 def _mailbox(address: str) -> Address:
     try:
         return Address(addr_spec=address)
-    except (ValueError, IndexError):
+    except (MessageError, ValueError, IndexError):
         raise NotSentError("the address is none that mail can be sent to") from None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses, parseaddr
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
@@ -54,8 +54,8 @@ class MailSettings(Settings):
     @field_validator("sender")
     @classmethod
     def _is_mailbox(cls, value: str) -> str:
-        name, address = parseaddr(value)
-        if value and not (is_address(address) and name.isprintable() and value.isprintable()):
+        found = getaddresses([value])
+        if value and not (value.isprintable() and len(found) == 1 and is_address(found[0][1])):
             raise ValueError("must be one address, such as Demographics <exports@example.org>")
         return value
 

@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pipeline.delivery.channels import Channel
 from pipeline.delivery.entitlements import Entitlements
@@ -18,6 +19,7 @@ from pipeline.errors import DemographicsError, LedgerError, kind_and_place
 from pipeline.review.links import portal
 from pipeline.workspace import Workspace
 
+_PATIENCE: Final = 20.0  # seconds that one recipient's failures may take in a round
 _Send = Callable[[Message], None]
 
 
@@ -66,7 +68,7 @@ def announce(workspace: Workspace, entitlements: Entitlements, now: dt.datetime)
 
 @dataclass
 class _Round:
-    """One round of sending. Whoever fails once is left alone for the rest of it: one receiver holds up no other."""
+    """One round of sending. Whoever fails slowly is left alone for the rest of it: one receiver holds up no other."""
 
     outbox: Outbox
     occasions: Occasions
@@ -75,20 +77,22 @@ class _Round:
     sent: int = 0
     failed: int = 0
     problems: list[str] = field(default_factory=list)
-    left: set[tuple[str, Channel]] = field(default_factory=set)
+    lost: dict[tuple[str, Channel], float] = field(default_factory=dict)
+    """Seconds that failures of each have taken."""
 
     def send_next(self, now: dt.datetime) -> bool:
         """Try what is due next; False where nothing is."""
-        notice = self.outbox.claim(now, self.left)
+        notice = self.outbox.claim(now, [slow for slow, seconds in self.lost.items() if seconds > _PATIENCE])
         if notice is None:
             return False
         occasion = self.occasions.find(notice.subject)
         if occasion is None:
             self.outbox.drop(notice)
             return True
+        began = time.monotonic()
         problem = self._tried(notice, Message(notice.id, occasion, self.origin))
         if problem:
-            self._note(notice, problem, now)
+            self._note(notice, problem, now, time.monotonic() - began)
         else:
             self.outbox.sent(notice)
             self.sent += 1
@@ -106,10 +110,11 @@ class _Round:
             return f"an error of the program: {kind_and_place(failure)}"
         return ""
 
-    def _note(self, notice: Notice, problem: str, now: dt.datetime) -> None:
+    def _note(self, notice: Notice, problem: str, now: dt.datetime, seconds: float) -> None:
         given_up = self.outbox.postpone(notice, problem, now) is State.FAILED
         self.failed += given_up
         recipient, channel = notice.subject.recipient, notice.subject.channel
         end = f"; given up after {notice.tries} tries" if given_up else ""
-        self.problems.append(f"{recipient} by {channel.value}: {problem}{end}")
-        self.left.add((recipient, channel))
+        told = f"{recipient} by {channel.value}: {problem}{end}"
+        self.problems += [told] if told not in self.problems else []
+        self.lost[recipient, channel] = self.lost.get((recipient, channel), 0.0) + seconds

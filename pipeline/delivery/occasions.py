@@ -160,5 +160,5 @@ def _began(approvals: Sequence[Approved], name: str, holds: Callable[[Recipient]
         recipient = approved.entitlements.find(name)
         if recipient is None or not holds(recipient):
             break
-        began = approved.at
+        began = approved.at.replace(microsecond=0)  # the ledger tells what happened in whole seconds
     return began

@@ -236,10 +236,10 @@ def _claimed(connection: sa.Connection, row: Any, now: dt.datetime) -> Notice:
     return _notice(connection.execute(NOTICES.select().where(NOTICES.c.id == row.id)).one())
 
 
-def _set(connection: sa.Connection, id_: str, tries: int | None = None, **values: Any) -> None:
+def _set(connection: sa.Connection, id_: str, claimed_at: int | None = None, **values: Any) -> None:
     chosen = NOTICES.update().where(NOTICES.c.id == id_)
-    if tries is not None:  # a claim that has ended is another's: its sender alone says what came of it
-        chosen = chosen.where(NOTICES.c.state == State.SENDING.value, NOTICES.c.tries == tries)
+    if claimed_at is not None:  # a try; when its claim has ended, whoever claimed it next says what came of it
+        chosen = chosen.where(NOTICES.c.state == State.SENDING.value, NOTICES.c.tries == claimed_at)
     connection.execute(chosen.values(**values))
 
 

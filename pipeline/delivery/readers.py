@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.delivery.channels import told_how
 from pipeline.delivery.downloads import Downloads, Reader
@@ -12,6 +13,8 @@ from pipeline.publication.shelf import Edition, edition_at
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience
 from pipeline.workspace import Workspace
+
+_SECOND: Final = dt.timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,6 @@ def told_of(workspace: Workspace, key: ReleaseKey, entitlements: Entitlements) -
 
 
 def there_of(edition: Edition) -> tuple[dt.datetime, dt.datetime | None]:
-    """Since when an edition was there, and until when."""
-    ends = dt.datetime.fromisoformat(edition.withdrawn_at) if edition.withdrawn_at else None
+    """Since when an edition was there, and until when; to the end of the second that its tombstone tells."""
+    ends = dt.datetime.fromisoformat(edition.withdrawn_at) + _SECOND if edition.withdrawn_at else None
     return dt.datetime.fromisoformat(edition.issued), ends

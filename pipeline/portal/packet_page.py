@@ -9,6 +9,8 @@ from typing import Final, TypeAlias
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from pipeline.delivery.approvals import in_force
+from pipeline.delivery.readers import told_of
 from pipeline.errors import LedgerError
 from pipeline.portal.archive import Archive, PageRegister, archive_of
 from pipeline.portal.failures import RefusedError
@@ -98,7 +100,9 @@ def warm(asked_for: Asked) -> None:
 
 def _context(archive: Archive, register: PageRegister, key: ReleaseKey, reader: str) -> dict[str, object]:
     packet = packet_of(archive, register, key, reader)
+    is_withdrawn = any(entry.kind is EntryKind.WITHDRAWN for entry in register.history(key))
     return {
+        "told": told_of(archive.workspace, key, in_force(archive.workspace)) if is_withdrawn else (),
         "packet": packet,
         "points": points(packet),
         "parts": parts(archive, register, packet),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
 import os
@@ -13,12 +14,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.delivery.approvals import in_force
 from pipeline.delivery.downloads import Download, Downloads, Way
+from pipeline.delivery.notices import announce
 from pipeline.delivery.tokens import Tokens
 from pipeline.review.accounts import Accounts
 from pipeline.sample.entitlements_file import ENTITLEMENTS_FILE
 from tests.accounts import PASSWORD
-from tests.delivering import DeliveredSite, sample
+from tests.delivering import ENTITLEMENTS, DeliveredSite, sample, small
 
 PROGRAM = Path(sys.executable).with_name("demographics")
 
@@ -100,3 +103,42 @@ def test_a_file_that_does_not_fit_stops_the_checks(site: DeliveredSite) -> None:
         done = run(site, *command)
         assert (done.returncode, "no such product" in done.stderr) == (3, True)
     site.workspace.entitlements_file.write_text(ENTITLEMENTS_FILE, "utf-8")
+
+
+def test_who_has_a_channel_is_told_and_who_got_a_withdrawn_edition_is_listed(tmp_path: Path) -> None:
+    made = DeliveredSite(tmp_path / "site")
+    document = {"recipients": [{**ENTITLEMENTS["recipients"][0], "webhook": "https://127.0.0.1:1/hooks/8f0c"}]}
+    Accounts.of(made.workspace).add("rosa", PASSWORD)
+    made.offer(small(release="weekly_audience"))
+    made.entitle(made.reviewer(), document)
+    made.deliver(small(release="weekly_audience"), "2026-W41", made.reviewer())
+
+    secret = run(made, "recipient", "webhook-secret", "acme")
+    assert secret.stdout.startswith("whsec_")
+    assert secret.stdout.strip() not in secret.stderr
+    again = run(made, "recipient", "webhook-secret", "acme", "--overlap-days", "3")
+    assert (again.stdout != secret.stdout, "Earlier ones sign until" in again.stderr) == (True, True)
+    assert run(made, "recipient", "webhook-secret", "nobody").returncode == 13
+
+    announce(made.workspace, in_force(made.workspace), dt.datetime.now(dt.UTC))  # nobody listens there
+    (row,) = csv.DictReader(io.StringIO(run(made, "notices", "--csv").stdout))
+    assert (row["recipient"], row["channel"], row["kind"], row["state"], row["tries"]) == (
+        *("acme", "webhook", "new", "waiting", "1"),
+    )
+    assert (row["edition"], row["problem"]) == ("weekly_audience/2026-W41/r1", "the receiver cannot be reached")
+    assert "hooks" not in run(made, "notices", "--state", "waiting").stdout
+    assert run(made, "notices", "--state", "failed").stdout == ""
+    assert run(made, "notices", "--state", "lost").returncode == 2
+    assert f"{row['id']} is due" in run(made, "notices", "--retry", row["id"]).stdout
+    assert run(made, "notices", "--retry", "msg_of_nobody").returncode == 14
+
+    log = Downloads.of(made.workspace)
+    for name in ("acme", "gone"):
+        log.note(Download(name, Way.API, 1, "partner", "weekly_audience", "2026-W41", 1, "manifest.json"))
+    log.close()
+    edition = ("weekly_audience", "--period", "2026-W41", "--reviewer", "rosa", "--reason", "A source was late.")
+    done = run(made, "review", "withdraw", *edition, given=PASSWORD)
+    assert done.returncode == 0, done.stderr
+    assert "acme got 1 file, last on" in done.stdout
+    assert "is told webhook" in done.stdout
+    assert "is told by hand" in done.stdout

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from pipeline.delivery.downloads import Download, Downloads, Way
 from pipeline.privacy.chain import EntryKind
 from pipeline.review.accounts import Accounts
 from pipeline.review.reviewers import Signer
@@ -150,9 +151,13 @@ def test_a_rejection_and_its_reason_stand_on_the_page_as_text(opened: Open) -> N
 
 def test_a_published_release_is_withdrawn_with_a_reason(opened: Open) -> None:
     key = opened.site.published(small(), "2026-W41", opened.ana)
+    log = Downloads.of(opened.site.workspace)
+    log.note(Download("acme", Way.API, 1, "partner", key.release, key.period, key.revision, "by_browser.csv"))
+    log.close()
     status, shown = opened.send(key, "withdraw", reason="A log file was missing.")
     assert status == 303
     assert "A log file was missing." in shown
+    assert re.search(r"<strong>acme</strong>, last on .*: is told by hand</li>", shown)
     assert 'name="secret"' not in shown
     assert opened.site.ledger.state(key) is EntryKind.WITHDRAWN
 
