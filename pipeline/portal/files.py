@@ -73,13 +73,14 @@ def files_of(held: Held) -> Mapping[str, Listed]:
         UnknownEditionError: It was taken away just now.
     """
     try:
-        return _files(held.folder, held.edition.manifest_sha256)
+        signed = (held.folder / SIGNATURE_NAME).stat()  # another one where a key was revoked
+        return _files(held.folder, held.edition.manifest_sha256, signed.st_mtime_ns, signed.st_ino)
     except (FileNotFoundError, VerificationError):
         raise unknown() from None
 
 
 @functools.lru_cache(maxsize=512)
-def _files(folder: Path, _sha256: str) -> Mapping[str, Listed]:
+def _files(folder: Path, _sha256: str, _changed: int, _inode: int) -> Mapping[str, Listed]:
     content = (folder / MANIFEST_NAME).read_bytes()
     manifest = Manifest.from_bytes(content)
     signature = (folder / SIGNATURE_NAME).read_bytes()

@@ -30,8 +30,10 @@ from pipeline.portal.api.models import (
 from pipeline.portal.editions import bundle_of, finder
 from pipeline.portal.files import KINDS, file_response, made_response, note_made
 from pipeline.portal.holders import catalogue_of, downloads_of, holder_of, tokens_of
+from pipeline.portal.signing_keys import key_file_of, key_file_response
 from pipeline.publication.derived.across import compared
 from pipeline.publication.derived.history import history, history_csv, history_parquet
+from pipeline.publication.key_list import KEYS_NAME, KeyList
 
 PREFIX: Final = "/api/v1"
 _EDITION: Final = "/products/{product}/editions/{period}/{revision}"
@@ -76,6 +78,8 @@ def router() -> APIRouter:
         (f"{_EDITION}/tables/{{table}}/changes", table_changes, Rows),
         (f"{_EDITION}/files/{{name}}", file, None),
         ("/products/{product}/history", product_history, Rows),
+        ("/keys", keys, KeyList),
+        ("/keys/{key_file}", public_keys, None),
         ("/downloads", own_downloads, DownloadList),
         ("/tokens", own_tokens, TokenList),
     ):
@@ -203,6 +207,16 @@ def product_history(
     made = history_csv(frame) if format == "csv" else history_parquet(frame)
     digest = hashlib.sha256(made).hexdigest()
     return made_response(request, made, KINDS[f".{format}"], name, digest)
+
+
+def keys(request: Request, _holder: Reading) -> KeyList:
+    """The publisher's keys, the current one last."""
+    return KeyList.from_bytes(key_file_of(request, KEYS_NAME))
+
+
+def public_keys(request: Request, _holder: Reading, key_file: FileName) -> Response:
+    """The file minisign.pub, keys.json or keys.json.minisig, byte by byte."""
+    return key_file_response(request, key_file)
 
 
 def own_downloads(request: Request, holder: Reading) -> DownloadList:

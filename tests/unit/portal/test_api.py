@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.delivery.downloads import Downloads
 from pipeline.delivery.tokens import Scope, Tokens
+from pipeline.publication.key_changes import revoke
 from pipeline.publication.withdrawal import withdraw
 from tests.delivering import DeliveredSite, sample
 from tests.portals import Portal, serving
@@ -128,6 +129,20 @@ def test_text_is_compressed_for_who_takes_it_and_has_another_tag(acme: httpx.Cli
     assert answer.headers["ETag"] != plain.headers["ETag"]
     refused = acme.get(place, headers={"Accept-Encoding": "gzip;q=0"})
     assert "Content-Encoding" not in refused.headers
+
+
+def test_recipients_get_the_publishers_keys_and_new_signatures(site: DeliveredSite, acme: httpx.Client) -> None:
+    published = site.workspace.published
+    for name in ("minisign.pub", "keys.json", "keys.json.minisig"):
+        assert acme.get(f"{API}/keys/{name}").content == (published / name).read_bytes()
+    assert acme.get(f"{API}/keys/minisign.key").status_code == 404
+    assert [one["state"] for one in acme.get(f"{API}/keys").json()["keys"]] == ["current"]
+    place = f"{SECOND}/files/manifest.json.minisig"
+    before = acme.get(place)
+    revoke(site.workspace, "current", "a laptop was stolen", "ops")
+    after = acme.get(place, headers={"If-None-Match": before.headers["ETag"]})
+    assert (after.status_code, b"resealed:" in after.content) == (200, True)
+    assert [one["state"] for one in acme.get(f"{API}/keys").json()["keys"]] == ["revoked", "current"]
 
 
 def test_what_is_given_out_is_in_the_log_and_what_is_not_is_not(site: DeliveredSite, portal: Portal) -> None:
@@ -300,5 +315,5 @@ def test_a_revoked_token_and_a_withdrawn_release_end_at_once(tmp_path: Path) -> 
 def test_the_schema_describes_every_address(acme: httpx.Client) -> None:
     told = acme.get(f"{API}/openapi.json").json()
     assert told["openapi"].startswith("3.1")
-    assert len(told["paths"]) == 10
+    assert len(told["paths"]) == 12
     assert all("401" in one["get"]["responses"] for one in told["paths"].values())

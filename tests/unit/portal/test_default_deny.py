@@ -26,6 +26,7 @@ THERE = {
     "revision": "1",
     "table": "by_browser",
     "name": "by_browser.csv",
+    "key_file": "keys.json",
 }
 NOT_THERE = THERE | {"product": "monthly_secrets", "share": "monthly_secrets"}
 
