@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pipeline.publication.manifest import Approved
 from pipeline.release.artefact import PrivateRelease
 from pipeline.validation.verdicts import Verdict, Verdicts
 from pipeline.workspace import Workspace
+from tests.unit.publication.keyed import CUT, EARLY
 from tests.unit.publication.releases import approval_of, release_of
 
 
@@ -61,3 +63,27 @@ def published(published_once: Workspace, workspace: Workspace) -> Workspace:
     """A copy of a published workspace, to be changed at will."""
     shutil.copytree(published_once.home, workspace.home)
     return workspace
+
+
+@pytest.fixture(scope="module")
+def site_once(
+    tmp_path_factory: pytest.TempPathFactory, release: PrivateRelease, verdicts: Verdicts
+) -> tuple[Workspace, Callable[[Workspace], object]]:
+    def again(workspace: Workspace) -> object:
+        return publish_release(workspace, release, verdicts, approval_of(release, verdicts, decided_at=EARLY), [CUT])
+
+    workspace = Workspace(tmp_path_factory.mktemp("keys") / "site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "_inspect", lambda *_: None)
+        again(workspace)
+    return workspace, again
+
+
+@pytest.fixture
+def site(site_once: tuple[Workspace, object], tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(site_once[0].home, tmp_path / "site"))
+
+
+@pytest.fixture
+def publish_again(site_once: tuple[Workspace, Callable[[Workspace], object]]) -> Callable[[Workspace], object]:
+    return site_once[1]
