@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from pipeline.errors import LedgerError, NotApprovedError, PublicationError, VerificationError
 from pipeline.privacy.ledger import Ledger
 from pipeline.publication import files, shelf, withdrawal
+from pipeline.publication.key_changes import revoke
+from pipeline.publication.key_ring import signing_key
+from pipeline.publication.signing import sign
 from pipeline.publication.verify import keys_for, verify_bundle, verify_tombstone
 from pipeline.publication.withdrawal import take_away, withdraw
 from pipeline.review.decisions import Register
@@ -71,6 +75,22 @@ def test_a_tombstone_that_the_publisher_did_not_sign_is_none(published: Workspac
     stone.write_text(stone.read_text().replace("Friday", "Monday"))
     with pytest.raises(VerificationError, match="signed by the publisher"):
         verify_tombstone(place(published, "partner"))
+
+
+def test_tombstones_are_signed_anew_where_a_key_is_revoked_and_those_of_nobody_are_not(published: Workspace) -> None:
+    withdraw(published, KEY, reviewer(published, "ben"), REASON)
+    forged, former = place(published, "reseller") / "WITHDRAWN.json", signing_key(published)
+    forged.write_bytes(forged.read_bytes().replace(b"Friday", b"Monday"))
+    signature = sign(former, forged.read_bytes(), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "forged", forged.name)
+    forged.with_name("WITHDRAWN.json.minisig").write_bytes(signature)
+    verify_tombstone(forged.parent)
+    before = (place(published, "partner") / "WITHDRAWN.json").read_bytes()
+    found = revoke(published, "current", "a laptop was stolen", "ops").resealed
+    assert (found.places, found.refused) == ((f"partner/{KEY}",), (f"reseller/{KEY}",))
+    assert verify_tombstone(place(published, "partner")).reason == REASON
+    assert (place(published, "partner") / "WITHDRAWN.json").read_bytes() == before
+    with pytest.raises(VerificationError, match="revoked key"):
+        verify_tombstone(forged.parent)
 
 
 def test_it_is_withdrawn_once_and_a_second_time_changes_nothing(published: Workspace) -> None:
