@@ -14,8 +14,11 @@ from pipeline.errors import VerificationError
 from pipeline.publication.derived.files import DERIVED
 from pipeline.publication.reading import ReadBundle, read_bundle
 from pipeline.publication.shelf import TOMBSTONE_NAME
+from pipeline.publication.trends import MOST_PERIODS, trend_rows
 
-_KEPT: Final = 32  # bundles in memory; a bundle never changes
+_KEPT: Final = 64  # bundles in memory; a bundle never changes
+_COURSES: Final = 256  # of trends, which are small
+_Place = tuple[Path, str]  # of a bundle, and the digest of its manifest
 
 
 def bundle_of(held: Held) -> ReadBundle:
@@ -27,12 +30,7 @@ def bundle_of(held: Held) -> ReadBundle:
     Raises:
         UnknownEditionError: It was taken away just now.
     """
-    if (held.folder / TOMBSTONE_NAME).exists():
-        raise unknown()
-    try:
-        return _read(held.folder, held.edition.manifest_sha256)
-    except (FileNotFoundError, VerificationError):
-        raise unknown() from None
+    return _bundle(_place(held))
 
 
 def derived_of(held: Held) -> pd.DataFrame:
@@ -49,10 +47,43 @@ def derived_of(held: Held) -> pd.DataFrame:
         raise unknown() from None
 
 
+def course_of(standing: tuple[Held, ...], table: str) -> pd.DataFrame:
+    """The rows of a table's trend; worked out once, as reading all periods takes long.
+
+    Args:
+        standing: Of each period the newest revision of one product, the newest period last and at least one.
+        table: That the newest one has.
+
+    Raises:
+        UnknownEditionError: One was taken away just now.
+    """
+    return _course(tuple(map(_place, standing[-MOST_PERIODS:])), table)
+
+
 def finder(standing: tuple[Held, ...]) -> Callable[[str], ReadBundle | None]:
     """Finds the edition of a period, by its label, among those that stand."""
     by_period = {held.edition.period: held for held in standing}
     return lambda label: bundle_of(by_period[label]) if label in by_period else None
+
+
+def _place(held: Held) -> _Place:
+    return held.folder, held.edition.manifest_sha256
+
+
+def _bundle(place: _Place) -> ReadBundle:
+    if (place[0] / TOMBSTONE_NAME).exists():
+        raise unknown()
+    try:
+        return _read(*place)
+    except (FileNotFoundError, VerificationError):
+        raise unknown() from None
+
+
+@functools.lru_cache(maxsize=_COURSES)
+def _course(places: tuple[_Place, ...], table: str) -> pd.DataFrame:
+    bundles = [_bundle(place) for place in places]
+    facts = next(one for one in bundles[-1].manifest.tables if one.name == table)
+    return trend_rows(bundles, facts)
 
 
 @functools.lru_cache(maxsize=_KEPT)

@@ -47,7 +47,7 @@ def page(request: Request, name: str, status: int = 200, **context: object) -> H
         **archive_of(request.app).publisher,
     }
     content = _environment().get_template(name).render(**(shared | context))
-    return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(content, status, headers={"Cache-Control": "no-store", "Vary": "Cookie"})
 
 
 def fragment(name: str, **context: object) -> str:
@@ -89,6 +89,11 @@ def blocks(lines: Iterable[str]) -> list[tuple[list[str], bool]]:
     return [([line.strip("\n") for line in rows], of_table) for of_table, rows in parts]
 
 
+def sentence(text: str) -> str:
+    """A text with a full stop, where it ends without any."""
+    return text if text.endswith((".", "!", "?", "\u2026")) else f"{text}."
+
+
 def is_release(about: str) -> bool:
     """Whether an event is about a release: ``weekly_audience/2026-W41/r1``."""
     return _RELEASE.fullmatch(about) is not None
@@ -103,6 +108,14 @@ def stylesheet() -> str:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = templating.environment("pipeline.portal", "pipeline.publication")
-    own = {"instant": instant, "date": date, "age": age, "blocks": blocks, "is_release": is_release, "size": size}
+    own = {
+        "instant": instant,
+        "date": date,
+        "age": age,
+        "blocks": blocks,
+        "is_release": is_release,
+        "size": size,
+        "sentence": sentence,
+    }
     environment.filters |= pages.FILTERS | own
     return environment

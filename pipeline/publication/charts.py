@@ -172,10 +172,21 @@ def _reach(rows: pd.DataFrame) -> float:
 
 
 def _panels(alt: Any, layers: Any, order: list[str]) -> Any:
-    header = alt.Header(
-        orient="top", title=None, labelAnchor="start", labelFontSize=12, labelFontWeight="bold", labelColor="var(--ink)"
-    )
+    header = panel_header(alt, labelLimit=_PLOT)
     return layers.facet(row=alt.Row("panel:N", sort=order, header=header), spacing=14).resolve_scale(y="independent")
+
+
+def panel_header(alt: Any, **more: object) -> Any:
+    """What stands above a panel."""
+    return alt.Header(
+        orient="top",
+        title=None,
+        labelAnchor="start",
+        labelFontSize=12,
+        labelFontWeight="bold",
+        labelColor="var(--ink)",
+        **more,
+    )
 
 
 def configured(chart: Any) -> Any:

@@ -1,8 +1,8 @@
 """The pages of recipients: find what is theirs, read it, plot it, download it, and see what changed.
 
-``visiting`` says who asks; ``entering`` begins and ends their sessions; ``reading`` has the editions; ``pages`` are the
-pages; ``drawings`` their figures; ``lines`` what they paste into their own tools; ``taking`` the downloads; ``account``
-tokens, profiles, and what was downloaded.
+``visiting`` says who asks; ``entering`` begins and ends their sessions; ``pages`` are the pages; ``figures`` their
+numbers, ``drawings`` their charts, ``prose`` their methodology; ``lines`` what recipients paste into their own tools;
+``taking`` the downloads; ``account`` tokens, profiles, and what was downloaded.
 """
 
 from fastapi import APIRouter

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from pipeline.delivery.catalogue import unknown
 from pipeline.delivery.profiles import profile_of
-from pipeline.delivery.tokens import Issued, Scope, Token
+from pipeline.delivery.tokens import MOST_DAYS, Issued, Scope, Token
 from pipeline.errors import AccessError
 from pipeline.portal.access import settings_of
 from pipeline.portal.feed import PLACE as FEED
@@ -21,8 +21,13 @@ from pipeline.portal.mine.visiting import Visit, Visiting, checked_form
 from pipeline.portal.templates import page
 
 ACCOUNT: Final = "/my/account"
-_DOWNLOADS: Final = 200
+_DOWNLOADS: Final = 50
 _SCOPES: Final = {"programs": (Scope.READ,), "feed": (Scope.FEED,)}
+_OPENS: Final = {
+    Scope.READ.value: "pages, API and files",
+    Scope.SHARING.value: "Delta Sharing",
+    Scope.FEED.value: "the feed",
+}
 _LABEL: Final = 80
 _SHARING_DAYS: Final = 90
 
@@ -74,10 +79,10 @@ def _own(request: Request, visit: Visit) -> tuple[Token, ...]:
     return tuple(token for token in living if token.is_living(visit.when))
 
 
-def _issue(request: Request, visit: Visit, scopes: tuple[Scope, ...], label: str, most: int = 366) -> Issued:
+def _issue(request: Request, visit: Visit, scopes: tuple[Scope, ...], label: str, most: int = MOST_DAYS) -> Issued:
     """Whoever has stolen a token cannot stay longer with another one that it made."""
-    expires = next(token.expires for token in _own(request, visit) if token.number == visit.session.token)
-    days = (expires - visit.when) // dt.timedelta(days=1)
+    parent = tokens_of(request).living(visit.session.token, visit.when)
+    days = 0 if parent is None else (parent.expires - visit.when) // dt.timedelta(days=1)
     if days < 1:
         raise AccessError(
             "a token must have a day left to make another one", remedy="Ask the publisher for another token."
@@ -94,5 +99,6 @@ def _shown(request: Request, visit: Visit, issued: Issued | None = None) -> Resp
         issued=issued,
         downloads=noted,
         most=_DOWNLOADS,
+        opens=_OPENS,
         feed=f"{settings_of(request).origin}{FEED}",
     )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from functools import partial
-from typing import Final
 
 from fastapi import Request
 
 from pipeline.delivery.catalogue import Held, unknown
 from pipeline.portal.background import Background
-from pipeline.portal.editions import bundle_of
+from pipeline.portal.editions import bundle_of, course_of
 from pipeline.portal.figures import Figure, in_colours
 from pipeline.publication.charts import chart_rows, describe, draw_chart, drawn_measures
 from pipeline.publication.reading import ReadBundle
-from pipeline.publication.trends import describe_trend, draw_trend, trend_rows
+from pipeline.publication.trends import describe_trend, draw_trend, is_course
 from pipeline.publication.words import heading_of
 from pipeline.release.artefact import MeasureFacts, TableFacts
-
-_TWO: Final = 2  # periods that make a course
 
 
 def figures_of(held: Held, facts: TableFacts, base: str) -> tuple[Figure, ...]:
@@ -47,8 +44,7 @@ def drawing(request: Request, held: Held, name: str) -> str:
     found = next(((facts, one) for facts, one in every if _name(facts, one) == name), None)
     if found is None:
         raise unknown()
-    work = partial(_draw, bundle, *found)
-    return _background(request).soon((held.edition.manifest_sha256, name), work).result()
+    return _drawn(request, (held.edition.manifest_sha256, name), partial(_draw, bundle, *found))
 
 
 def trend_of(standing: tuple[Held, ...], facts: TableFacts, base: str) -> Figure | None:
@@ -59,26 +55,38 @@ def trend_of(standing: tuple[Held, ...], facts: TableFacts, base: str) -> Figure
         facts: Of the table, as the newest has it.
         base: Address of the product's page.
     """
-    rows = trend_rows([bundle_of(held) for held in standing], facts)
-    if rows[rows["value"].notna()]["period"].nunique() < _TWO:
+    rows = course_of(standing, facts.name)
+    if not is_course(rows):
         return None
-    return Figure(f"{base}/trends/{facts.name}.svg", facts.title, describe_trend(rows, facts))
+    return Figure(f"{base}/trends/{facts.name}", facts.title, describe_trend(rows, facts))
 
 
-def trend_drawing(request: Request, standing: tuple[Held, ...], table: str) -> str:
-    """The figure of a trend; empty where there is none.
+def trend_drawing(request: Request, standing: tuple[Held, ...], table: str, across: int) -> str:
+    """The figure of a trend.
+
+    Args:
+        request: That asks.
+        standing: Of each period the newest revision of one product.
+        table: Name of a table of the newest.
+        across: How many panels stand side by side.
 
     Raises:
-        UnknownEditionError: The product has no such table.
+        UnknownEditionError: The product has no such table, or too few periods of it.
     """
-    bundles = [bundle_of(held) for held in standing]
-    newest = bundles[-1].manifest.tables if bundles else ()
+    newest = bundle_of(standing[-1]).manifest.tables if standing else ()
     facts = next((one for one in newest if one.name == table), None)
     if facts is None:
         raise unknown()
-    editions = "".join(held.edition.manifest_sha256 for held in standing)
-    key = (hashlib.sha256(editions.encode()).hexdigest(), table)
-    return _background(request).soon(key, lambda: in_colours(draw_trend(bundles, facts))).result()
+    rows = course_of(standing, table)
+    editions = [held.edition.manifest_sha256 for held in standing]
+    return _drawn(request, (*editions, table, str(across)), lambda: in_colours(draw_trend(rows, facts, across)))
+
+
+def _drawn(request: Request, key: tuple[str, ...], work: Callable[[], str]) -> str:
+    content = _background(request).soon(key, work).result()
+    if not content:
+        raise unknown()
+    return content
 
 
 def _background(request: Request) -> Background[str]:

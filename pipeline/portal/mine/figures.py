@@ -6,10 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 
+from pipeline.periods import Period
 from pipeline.publication.datapackage import field_of
-from pipeline.publication.derived.across import FALLS, NOT_COMPARABLE, RISES
+from pipeline.publication.derived.across import (
+    FALLS,
+    NOT_COMPARABLE,
+    PERIOD_BEFORE,
+    RISES,
+    YEAR_BEFORE,
+    previous,
+    year_before,
+)
 from pipeline.publication.derived.within import INDEX, STATISTICS
 from pipeline.publication.sections import ordered
 from pipeline.publication.views import column_order
@@ -17,6 +27,7 @@ from pipeline.publication.words import heading_of, key_label, number_of
 from pipeline.release.artefact import MeasureFacts, TableFacts
 
 _AVERAGE: Final = 100.0
+_NAMED: Final = 12  # of the keys that a column allows
 
 
 @dataclass(frozen=True)
@@ -40,10 +51,12 @@ class Shares:
 
     Attributes:
         headings: Of the columns, ``People: share of all``.
+        indexed: Whether there are indices among them.
         rows: Labels of a group, and of each column what is told.
     """
 
     headings: tuple[str, ...]
+    indexed: bool
     rows: tuple[tuple[tuple[str, ...], tuple[Told, ...]], ...]
 
 
@@ -113,14 +126,14 @@ def shares_of(derived: pd.DataFrame, frame: pd.DataFrame, facts: TableFacts) -> 
         for statistic in STATISTICS
         if any(key[-2:] == (measure.name, statistic) for key in told)
     ]
-    places = ordered(frame, facts)[list(facts.dimensions)].astype(str).itertuples(index=False, name=None)
     rows = [
         (_labels(facts, place), tuple(told.get((*place, measure.name, kind), Told()) for measure, kind in columns))
-        for place in places
+        for place in _places(frame, facts)
     ]
     several = len(facts.measures) > 1
     headings = tuple(f"{heading_of(measure)}: {kind}" if several else kind.capitalize() for measure, kind in columns)
-    return Shares(headings, tuple(row for row in rows if any(one.value for one in row[1])))
+    indexed = any(kind == INDEX for _, kind in columns)
+    return Shares(headings, indexed, tuple(row for row in rows if any(one.value for one in row[1])))
 
 
 def _records(own: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -136,12 +149,37 @@ def _statistic(kind: str, value: float, low: float, high: float) -> Told:
     return Told(f"{100 * value:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}")
 
 
-def comparisons_of(changes: pd.DataFrame, facts: TableFacts) -> tuple[Comparison, ...]:
-    """What ``across.compared`` found, as people read it."""
+def comparisons_of(changes: pd.DataFrame, frame: pd.DataFrame, facts: TableFacts) -> tuple[Comparison, ...]:
+    """What ``across.compared`` found, as people read it.
+
+    Args:
+        changes: What it found.
+        frame: The table, whose order is kept.
+        facts: About it.
+    """
+    order = {place: rank for rank, place in enumerate(_places(frame, facts))}
     return tuple(
-        _comparison(str(against), str(period), rows, facts)
+        _comparison(str(against), str(period), _in_order(rows, facts, order), facts)
         for (against, period), rows in changes.groupby(["against", "other_period"], sort=False)
     )
+
+
+def absent_of(label: str, found: Sequence[Comparison]) -> tuple[tuple[str, str], ...]:
+    """With what a period would be compared that is not there: against what, and which period that would be."""
+    period, there = Period.parse(label), {one.against for one in found}
+    others = {PERIOD_BEFORE: previous(period), YEAR_BEFORE: year_before(period)}
+    return tuple((against, str(other)) for against, other in others.items() if other and against not in there)
+
+
+def _places(frame: pd.DataFrame, facts: TableFacts) -> list[tuple[str, ...]]:
+    """The keys of the listed groups, as people read them."""
+    return list(ordered(frame, facts)[list(facts.dimensions)].astype(str).itertuples(index=False, name=None))
+
+
+def _in_order(rows: pd.DataFrame, facts: TableFacts, order: Mapping[tuple[str, ...], int]) -> pd.DataFrame:
+    places = rows[list(facts.dimensions)].astype(str).itertuples(index=False, name=None)
+    ranked = rows.assign(rank=[order.get(place, len(order)) for place in places])
+    return ranked.sort_values("rank", kind="stable").drop(columns="rank")
 
 
 def _comparison(against: str, period: str, rows: pd.DataFrame, facts: TableFacts) -> Comparison:
@@ -155,18 +193,21 @@ def _comparison(against: str, period: str, rows: pd.DataFrame, facts: TableFacts
 def _change(record: Mapping[Any, Any], facts: TableFacts, measures: Mapping[str, MeasureFacts]) -> Change:
     measure = measures[record["measure"]]
     absolute = [number_of(measure, float(record[name])) for name in ("change", "change_lo", "change_hi")]
-    relative = [f"{float(record[name]):+,.1f}" for name in ("percent", "percent_lo", "percent_hi")]
-    percent = Told() if "nan" in relative[0] else Told(f"{relative[0]} %", f"{relative[1]} to {relative[2]}")
+    relative = [float(record[name]) for name in ("percent", "percent_lo", "percent_hi")]
     return Change(
         _labels(facts, tuple(str(record[name]) for name in facts.dimensions)),
         heading_of(measure) if len(measures) > 1 else "",
         number_of(measure, float(record["value"])),
         number_of(measure, float(record["before"])),
         Told(_signed(absolute[0]), f"{_signed(absolute[1])} to {_signed(absolute[2])}"),
-        percent,
+        _percent(*relative) if np.isfinite(relative).all() else Told(),
         str(record["verdict"]),
-        str(record["note"] or ""),
+        str(record["note"]),
     )
+
+
+def _percent(value: float, low: float, high: float) -> Told:
+    return Told(f"{value:+,.1f} %", f"{low:+,.1f} to {high:+,.1f}")
 
 
 def _signed(text: str) -> str:
@@ -199,6 +240,3 @@ def _column(name: str, facts: TableFacts) -> Column:
     listed = [str(one) for one in constraints.get("enum", ())]
     allowed = ", ".join(listed[:_NAMED]) + (f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else "")
     return Column(name, str(field["type"]), meaning, allowed)
-
-
-_NAMED: Final = 12

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import functools
+import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 
 from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.news import news_of
+from pipeline.periods import Period
 from pipeline.portal.access import settings_of
 from pipeline.portal.editions import bundle_of, derived_of, finder
-from pipeline.portal.figures import IMMUTABLE
 from pipeline.portal.files import files_of
 from pipeline.portal.mine import drawings
-from pipeline.portal.mine.figures import columns_of, comparisons_of, shares_of
+from pipeline.portal.mine.figures import absent_of, columns_of, comparisons_of, shares_of
 from pipeline.portal.mine.lines import lines_of
-from pipeline.portal.mine.visiting import EDITION, HOME, Holding, Visiting, address_of
+from pipeline.portal.mine.prose import markdown_page
+from pipeline.portal.mine.visiting import EDITION, HOME, Holding, Visit, Visiting, address_of
 from pipeline.portal.review_pages import svg_response
 from pipeline.portal.templates import page
 from pipeline.publication.derived.across import compared
 from pipeline.publication.manifest import Manifest
 from pipeline.publication.readme import README_NAME
 from pipeline.publication.sections import section_of, total_of
-from pipeline.publication.words import ROUGH
+from pipeline.publication.trends import NARROW, WIDE
+from pipeline.publication.words import ROUGH, day
 from pipeline.release.artefact import TableFacts
 from pipeline.vocabulary import AUDIENCE_TITLES, UNIT_NAMES
 
 _NEWS: Final = 8
 _FIRST_ROWS: Final = 12
 _NAMED_WITHHELD: Final = 300
+_FORGOTTEN: Final = "private, no-store"
 _PRODUCT: Final = "/my/products/{product}"
 _TABLE: Final = f"{EDITION}/tables/{{table}}"
 
@@ -49,7 +50,7 @@ def router() -> APIRouter:
         _PRODUCT: product_page,
         f"{_PRODUCT}/latest": latest,
         f"{_PRODUCT}/trends": trends,
-        f"{_PRODUCT}/trends/{{table}}.svg": trend_figure,
+        f"{_PRODUCT}/trends/{{table}}/{{width}}.svg": trend_figure,
         EDITION: edition,
         f"{EDITION}/methodology": methodology,
         f"{EDITION}/figures/{{name}}.svg": figure,
@@ -118,7 +119,6 @@ def edition(request: Request, visit: Visiting, held: Holding) -> Response:
     person = UNIT_NAMES[manifest.population]
     sections = {facts.name: _section(held, facts) for facts in manifest.tables}
     same = [other for other in visit.editions(one.product) if other.edition.period == one.period]
-    later = [other for other in same if other.edition.revision > one.revision and not other.is_withdrawn]
     return page(
         request,
         "my_edition.html.j2",
@@ -127,7 +127,7 @@ def edition(request: Request, visit: Visiting, held: Holding) -> Response:
         sections=sections,
         total=total_of(tuple(sections.values())),
         revisions=same,
-        later=later[-1] if later else None,
+        later=_later(visit, held),
         person=person,
     )
 
@@ -138,9 +138,10 @@ def methodology(request: Request, visit: Visiting, held: Holding) -> Response:
         text = (held.folder / README_NAME).read_text("utf-8")
     except FileNotFoundError:
         raise unknown() from None
-    told = Markup(_markdown().render(text).replace("<table>", '<div class="scroll"><table>'))  # noqa: S704  raw HTML is not let through
-    told = told.replace(Markup("</table>"), Markup("</table></div>"))
-    return page(request, "my_methodology.html.j2", **_about(held, bundle_of(held).manifest), told=told)
+    told, headings = markdown_page(text)
+    return page(
+        request, "my_methodology.html.j2", **_about(held, bundle_of(held).manifest), told=told, headings=headings
+    )
 
 
 def table_page(request: Request, visit: Visiting, held: Holding, table: TableName) -> Response:
@@ -151,6 +152,7 @@ def table_page(request: Request, visit: Visiting, held: Holding, table: TableNam
         raise unknown()
     standing = visit.standing(held.edition.product)
     base = _PRODUCT.format(product=held.edition.product)
+    comparisons = comparisons_of(compared(bundle, finder(standing), table), bundle.tables[table], facts)
     return page(
         request,
         "my_table.html.j2",
@@ -160,12 +162,14 @@ def table_page(request: Request, visit: Visiting, held: Holding, table: TableNam
         section=_section(held, facts),
         figures=drawings.figures_of(held, facts, address_of(held)),
         shares=shares_of(derived_of(held), bundle.tables[table], facts),
-        comparisons=comparisons_of(compared(bundle, finder(standing), table), facts),
+        comparisons=comparisons,
+        absent=absent_of(held.edition.period, comparisons),
         trend=drawings.trend_of(standing, facts, base) if held in standing else None,
         columns=columns_of(facts),
         files=[entry for entry in files_of(held).values() if entry.name.rpartition(".")[0] == table],
         lines=lines_of(settings_of(request).origin, held, table),
-        periods=[other for other in reversed(standing) if table in bundle_of(other).tables],
+        periods=[other for other in reversed(standing) if f"{table}.parquet" in files_of(other)],
+        later=_later(visit, held),
         first_rows=_FIRST_ROWS,
         named_withheld=_NAMED_WITHHELD,
         rough=ROUGH,
@@ -173,13 +177,30 @@ def table_page(request: Request, visit: Visiting, held: Holding, table: TableNam
 
 
 def figure(request: Request, visit: Visiting, held: Holding, name: Annotated[str, Path(max_length=100)]) -> Response:
-    """One figure of a table."""
-    return svg_response(drawings.drawing(request, held, name), IMMUTABLE)
+    """One figure of a table; another recipient's stands at the same address, so that no browser keeps it."""
+    return svg_response(drawings.drawing(request, held, name), _FORGOTTEN)
 
 
-def trend_figure(request: Request, visit: Visiting, product: ProductName, table: TableName) -> Response:
-    """The figure of a trend."""
-    return svg_response(drawings.trend_drawing(request, visit.standing(product), table), "private, no-cache")
+def trend_figure(
+    request: Request, visit: Visiting, product: ProductName, table: TableName, width: Literal["narrow", "wide"]
+) -> Response:
+    """The figure of a trend, for a telephone or for a wider screen."""
+    across = {"narrow": NARROW, "wide": WIDE}[width]
+    return svg_response(drawings.trend_drawing(request, visit.standing(product), table, across), _FORGOTTEN)
+
+
+def _later(visit: Visit, held: Held) -> str:
+    """Address of the edition that corrects this one; empty where there is none."""
+    one = held.edition
+    newest = next((other for other in visit.standing(one.product) if other.edition.period == one.period), held)
+    return address_of(newest) if newest.edition.revision > one.revision else ""
+
+
+def _days(label: str) -> str:
+    """The days of a period: ``5 October 2026 to 11 October 2026``."""
+    period = Period.parse(label)
+    first, last = period.start, period.end - dt.timedelta(days=1)
+    return day(first) if first == last else f"{day(first)} to {day(last)}"
 
 
 def _section(held: Held, facts: TableFacts) -> Any:
@@ -199,7 +220,9 @@ def _about(held: Held, manifest: Manifest) -> Mapping[str, Any]:
         "delta": privacy.delta,
         "synthetic": identity.synthetic,
     }
-    return {"held": held, "edition": held.edition, "manifest": manifest, "base": address_of(held), "header": header}
+    days = _days(identity.period)
+    about = {"held": held, "edition": held.edition, "manifest": manifest, "base": address_of(held), "days": days}
+    return about | {"header": header}
 
 
 def _sorted_files(held: Held) -> list[Any]:
@@ -207,8 +230,3 @@ def _sorted_files(held: Held) -> list[Any]:
     order = {".xlsx": 0, ".html": 1, ".parquet": 2, ".csv": 3, ".json": 4, ".md": 5}
     found = files_of(held).values()
     return sorted(found, key=lambda entry: (order.get(f".{entry.name.rpartition('.')[2]}", 9), entry.name))
-
-
-@functools.cache
-def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -6,17 +6,16 @@ import hashlib
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Annotated, Final
+from typing import IO, Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from pipeline.delivery.catalogue import Held, unknown
-from pipeline.delivery.downloads import Download, Way
+from pipeline.delivery.downloads import Way
 from pipeline.portal.editions import bundle_of
-from pipeline.portal.files import KEPT, KINDS, VARY, file_response, files_of, made_response
-from pipeline.portal.holders import downloads_of
-from pipeline.portal.mine.visiting import EDITION, Holding, Visit, Visiting
+from pipeline.portal.files import KEPT, KINDS, VARY, file_response, files_of, made_response, note_made
+from pipeline.portal.mine.visiting import EDITION, Holding, Visiting
 from pipeline.publication.derived.history import history, history_csv, history_parquet
 
 _IN_MEMORY: Final = 8 * 2**20  # bytes of an archive; beyond, it lies in a file without a name
@@ -45,7 +44,7 @@ def bundle(request: Request, visit: Visiting, held: Holding) -> Response:
     folder = f"{one.product}-{one.period}-r{one.revision}"
     archive = _zipped(held, folder)
     size = archive.seek(0, 2)
-    downloads_of(request).note(_download(visit, held, one.revision, f"{folder}.zip"), visit.when)
+    note_made(request, [held], f"{folder}.zip", Way.PAGE, visit.session.token)
     headers = {
         "Content-Disposition": f'attachment; filename="{folder}.zip"',
         "Content-Length": str(size),
@@ -59,26 +58,20 @@ def periods(
     request: Request,
     visit: Visiting,
     product: Annotated[str, Path(max_length=40)],
-    form: Annotated[str, Path(max_length=20)],
+    form: Literal["csv", "parquet"],
     table: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     """All periods of a product in one tidy table, of each the newest revision that stands."""
     standing = visit.standing(product)
     bundles = [bundle_of(held) for held in standing]
     known = not table or any(table in one.tables for one in bundles)
-    if not bundles or form not in ("csv", "parquet") or not known:
+    if not bundles or not known:
         raise unknown()
     frame = history(bundles, table or None)
     content = history_csv(frame) if form == "csv" else history_parquet(frame)
     name = f"{product}-{table or 'all'}-history.{form}"
-    downloads_of(request).note(_download(visit, standing[-1], 0, name), visit.when)
+    note_made(request, standing, name, Way.PAGE, visit.session.token)
     return made_response(request, content, KINDS[f".{form}"], name, hashlib.sha256(content).hexdigest())
-
-
-def _download(visit: Visit, held: Held, revision: int, name: str) -> Download:
-    one, shelf = held.edition, held.recipient.shelf(held.edition.product)
-    token, who = visit.session.token, visit.recipient.name
-    return Download(who, Way.PAGE, token, shelf, one.product, one.period, revision, name)
 
 
 def _zipped(held: Held, folder: str) -> IO[bytes]:
