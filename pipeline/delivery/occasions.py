@@ -95,14 +95,15 @@ class Occasions:
         }
 
     def _is_of_its_time(self, occasion: Occasion, channel: Channel) -> bool:
-        product = occasion.news.product
+        happened, product = dt.datetime.fromisoformat(occasion.news.at), occasion.news.product
+        if not self.now - OLDEST <= happened <= self.now:
+            return False
 
         def was_told(recipient: Recipient) -> bool:
             return bool(address_of(recipient, channel)) and (not occasion.readable or product in recipient.receives)
 
         began = _began(self.approvals, occasion.recipient.name, was_told)
-        happened = dt.datetime.fromisoformat(occasion.news.at)
-        return began is not None and max(began, self.now - OLDEST) <= happened <= self.now
+        return began is not None and began <= happened
 
 
 def _readable(catalogue: Catalogue, recipient: Recipient, now: dt.datetime) -> dict[About, Occasion]:

@@ -24,10 +24,12 @@ from pipeline.delivery.outbox import CLAIM, MOST_TRIES, Outbox, State
 from pipeline.delivery.readers import readers_of, told_of
 from pipeline.delivery.webhook_secrets import WebhookSecrets
 from pipeline.delivery.webhooks import Webhooks
+from pipeline.portal.api import routes
+from pipeline.portal.mine import visiting
 from pipeline.privacy import database
 from tests.delivering import DeliveredSite
 from tests.receiving import Authority, Mailbox, Receiver, mailbox, receiving
-from tests.unit.delivery.told import EMAIL, ENTITLEMENTS, KEY, document, revise, site_in, told_at, withdraw
+from tests.unit.delivery.told import EMAIL, ENTITLEMENTS, KEY, document, message, revise, site_in, told_at, withdraw
 
 context = multiprocessing.get_context("fork")
 
@@ -313,3 +315,9 @@ def test_a_failure_of_the_program_is_told_without_its_words_and_stops_nobody_els
 def test_a_site_without_channels_has_nothing_to_tell(site: DeliveredSite) -> None:
     nobody = Entitlements.model_validate({"recipients": [ENTITLEMENTS["recipients"][2]]})
     assert announce(site.workspace, nobody, now()) == NoticeReport()
+
+
+def test_the_addresses_in_a_notice_are_those_of_the_portal() -> None:
+    told, named = message(), {"product": KEY.release, "period": KEY.period, "revision": 1}
+    assert told.page == f"https://export.example.org{visiting.EDITION.format(**named)}"
+    assert told.api == f"https://export.example.org{routes.PREFIX}{routes._EDITION.format(**named)}"

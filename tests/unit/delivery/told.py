@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
 import shutil
 from functools import cache
@@ -42,9 +43,15 @@ ENTITLEMENTS: Final[dict[str, Any]] = {
 }
 
 
+def _new_home() -> Path:
+    folder = Path(mkdtemp(prefix="told-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder / "site"
+
+
 @cache
 def _template() -> Path:
-    home = Path(mkdtemp(prefix="told-")) / "site"
+    home = _new_home()
     site = DeliveredSite(home)
     signer = site.reviewer()
     site.offer(small(release=KEY.release))
@@ -55,7 +62,7 @@ def _template() -> Path:
 
 @cache
 def _revised() -> Path:
-    home = Path(mkdtemp(prefix="told-")) / "site"
+    home = _new_home()
     shutil.copytree(_template(), home)
     revise(DeliveredSite(home))
     return home
