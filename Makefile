@@ -50,6 +50,7 @@ bench: $(READY) ## Measure speed, each figure beside something run on the same m
 	$(BIN)/python tests/benchmarks/bench_ledger.py
 	$(BIN)/python tests/benchmarks/bench_library.py
 	$(BIN)/python tests/benchmarks/bench_portal.py
+	$(BIN)/python tests/benchmarks/bench_downloads.py
 
 fuzz: $(READY) ## Read a million spoiled lines of every log format, guided by coverage
 	$(BIN)/python tests/fuzz/fuzz_log_lines.py

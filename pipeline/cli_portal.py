@@ -42,6 +42,7 @@ def serve(settings: PortalSettings, console: Console) -> None:
         import uvicorn
 
         from pipeline.portal.app import create_app
+        from pipeline.portal.patience import patient
 
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         app = create_app(Workspace.from_environment(), settings)
@@ -55,6 +56,8 @@ def serve(settings: PortalSettings, console: Console) -> None:
             proxy_headers=bool(settings.proxies),
             forwarded_allow_ips=settings.proxies or "",
             server_header=False,
+            http=patient(settings.patience),
+            limit_concurrency=settings.connections,
             timeout_graceful_shutdown=10,
         )
         with contextlib.suppress(KeyboardInterrupt):  # raised again when everything has come to its end

@@ -7,12 +7,13 @@ that somebody writes by hand, changes, or copies to be newer again counts for no
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from pipeline import documents
 from pipeline.delivery.checking import require_fitting
 from pipeline.delivery.entitlements import NOBODY, Entitlements
 from pipeline.delivery.tables import APPROVALS
+from pipeline.delivery.together import Together, turns_at
 from pipeline.errors import ConfigurationError, NotApprovedError
 from pipeline.privacy import database
 from pipeline.privacy.database import Database
@@ -96,7 +98,12 @@ class Approvals:
 
     def in_force(self) -> Entitlements:
         """Who may read what, at this moment; nobody where nothing was approved."""
-        stamp = (self.database.name, str(self.workspace.reviewer_keys), self._last(), _stamps(self.reviewers))
+        stamp = (
+            self.database.name,
+            str(self.workspace.reviewer_keys),
+            self._lookups.ask(None),
+            _stamps(self.reviewers),
+        )
         return _FORCE.get(stamp, self)
 
     def proposed(self) -> bytes | None:
@@ -173,9 +180,13 @@ class Approvals:
             raise ConfigurationError("a file of entitlements must have at most 1 MiB", value=path.name)
         return content
 
-    def _last(self) -> int:
-        with self.database.reading() as connection:
-            return connection.execute(_LAST).scalar() or 0
+    @functools.cached_property
+    def _lookups(self) -> Together[None, int]:
+        return Together(self._numbers)
+
+    def _numbers(self, asked: Sequence[None]) -> list[int]:
+        with turns_at(self.database.name), self.database.reading() as connection:
+            return [connection.execute(_LAST).scalar() or 0] * len(asked)
 
     def _signed(self) -> Iterator[Approved]:
         """Approvals that a reviewer's key has signed, the newest first."""

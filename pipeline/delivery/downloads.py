@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from pipeline.delivery.tables import DOWNLOADS
+from pipeline.delivery.together import turns_at
 from pipeline.privacy import database
 from pipeline.privacy.database import Database
 from pipeline.review.tables import instant_of, now_utc, text_of, writing
@@ -242,7 +243,7 @@ class Downloads:
         if not notes:
             return
         try:
-            with writing(self.database) as connection:
+            with turns_at(self.database.name), writing(self.database) as connection:
                 last = connection.execute(_LAST).scalar() or 0
                 rows = [_values(last + place, one, at) for place, (one, at, _) in enumerate(notes, start=1)]
                 connection.execute(DOWNLOADS.insert(), rows)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -17,6 +18,7 @@ from pipeline.delivery import events
 from pipeline.delivery.entitlements import RECIPIENT_PATTERN
 from pipeline.delivery.events import Event, What
 from pipeline.delivery.tables import SESSIONS, TOKENS
+from pipeline.delivery.together import Together, turns_at
 from pipeline.errors import AccessError
 from pipeline.privacy import database
 from pipeline.privacy.database import Database
@@ -30,6 +32,9 @@ _BYTES: Final = 32
 _SECRET: Final = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 _LABEL: Final = 80  # characters
 _LAST: Final = sa.select(sa.func.max(TOKENS.c.number))
+_Lookup = tuple[sa.Select[Any], str | int]  # and what is wanted
+_BY_SECRET: Final = TOKENS.select().where(TOKENS.c.sha256 == sa.bindparam("wanted"))
+_BY_NUMBER: Final = TOKENS.select().where(TOKENS.c.number == sa.bindparam("wanted"))
 
 
 class Scope(StrEnum):
@@ -153,7 +158,7 @@ class Tokens:
         """Who holds a secret; None where it is malformed, unknown, expired or revoked."""
         if not _SECRET.fullmatch(secret):
             return None
-        return self._holder(TOKENS.c.sha256 == _digest(secret), now or now_utc())
+        return self._holder((_BY_SECRET, _digest(secret)), now or now_utc())
 
     def living(self, number: int, now: dt.datetime | None = None) -> Holder | None:
         """Who holds a token, by its number, which is no secret: only what is signed may name it.
@@ -161,12 +166,18 @@ class Tokens:
         Returns:
             None where it opens nothing.
         """
-        return self._holder(TOKENS.c.number == number, now or now_utc())
+        return self._holder((_BY_NUMBER, number), now or now_utc())
 
-    def _holder(self, wanted: sa.ColumnElement[bool], now: dt.datetime) -> Holder | None:
-        query = TOKENS.select().where(wanted)
-        with self.database.reading() as connection:
-            row = connection.execute(query).first()
+    @functools.cached_property
+    def _lookups(self) -> Together[_Lookup, Any]:
+        return Together(self._rows)
+
+    def _rows(self, lookups: Sequence[_Lookup]) -> list[Any]:
+        with turns_at(self.database.name), self.database.reading() as connection:
+            return [connection.execute(query, {"wanted": wanted}).first() for query, wanted in lookups]
+
+    def _holder(self, lookup: _Lookup, now: dt.datetime) -> Holder | None:
+        row = self._lookups.ask(lookup)
         token = None if row is None else _token(row)
         if token is None or not token.is_living(now):
             return None

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -41,6 +42,7 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
         hashing: How slow it is to try passwords.
 
     Raises:
+_THREADS: Final = 120  # most wait until the disk has the log of downloads, and many wait no longer for it than few
         ConfigurationError: A setting breaks a rule.
         LedgerError: The ledger's database cannot be reached or written, or a later program made it.
     """
@@ -103,3 +105,4 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     for name in ("archive", "drawings"):
         if found := getattr(app.state, name, None):
             found.close()
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Final
 
 from fastapi import Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 
 from pipeline.delivery.catalogue import Held, unknown
 from pipeline.delivery.downloads import Download, Way
@@ -26,6 +26,7 @@ from pipeline.portal.access import now, settings_of
 from pipeline.portal.failures import RefusedError
 from pipeline.portal.handover import handed_over
 from pipeline.portal.holders import catalogue_of, downloads_of
+from pipeline.portal.pieces import PIECE, InPieces, Parts
 from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry
 
 KINDS: Final = {
@@ -113,7 +114,8 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
         raise unknown()
     path, ending = held.folder / name, Path(name).suffix
     kind, part = KINDS.get(ending, "text/plain; charset=utf-8"), _part(request, listed)
-    pressed = ending in _PRESSED and listed.bytes <= _MOST_PRESSED and not part and _takes_gzip(request)
+    over = request.method == "GET" and settings_of(request).hands_over(listed.bytes)
+    pressed = ending in _PRESSED and listed.bytes <= _MOST_PRESSED and not (part or over) and _takes_gzip(request)
     tag = f'"{listed.sha256}-gzip"' if pressed else f'"{listed.sha256}"'
     headers = {"ETag": tag, "Cache-Control": KEPT, "Vary": VARY, "Content-Security-Policy": _POLICY}
     if _is_known(request, tag):
@@ -124,14 +126,13 @@ def file_response(request: Request, held: Held, name: str, way: Way, token: int)
         raise _gone(request, held) from None
     if request.method != "HEAD":
         downloads_of(request).note(_download(held, name, part, way, token), now())
-    over = handed_over(settings_of(request), held, name, listed.bytes)
-    if over is not None:
-        over.headers.update({**headers, "Content-Type": kind})
-        return over
     filename = f"{held.edition.product}-{held.edition.period}-r{held.edition.revision}-{name}"
+    headers |= {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{filename}"'}
+    if over and (other := handed_over(settings_of(request), held, name, listed.bytes, headers)):
+        return other
     if pressed:
-        return _pressed(request, held, listed, headers | {"Content-Disposition": f'attachment; filename="{filename}"'})
-    return FileResponse(path, headers=headers, media_type=kind, filename=filename, stat_result=stat)
+        return _pressed(request, held, listed, headers)
+    return Parts(path, headers=headers, stat_result=stat) if part else _whole(request, held, listed, headers)
 
 
 def note_made(request: Request, editions: Iterable[Held], name: str, way: Way, token: int) -> None:
@@ -217,6 +218,19 @@ def _gone(request: Request, held: Held) -> Exception:
     return unknown()
 
 
+def _whole(request: Request, held: Held, listed: Listed, headers: Mapping[str, str]) -> Response:
+    """All of a file. A small one is read here and now: in pieces, further threads would have to take their turn."""
+    try:
+        file = (held.folder / listed.name).open("rb")
+    except FileNotFoundError:
+        raise _gone(request, held) from None
+    if listed.bytes > PIECE:
+        return InPieces(file, listed.bytes, headers)
+    with file:
+        content = b"" if request.method == "HEAD" else file.read()
+    return Response(content, headers={**headers, "Accept-Ranges": "bytes", "Content-Length": str(listed.bytes)})
+
+
 class _Pressed:
     """What was compressed lately, by digest, within a bounded room."""
 
@@ -249,4 +263,4 @@ def _pressed(request: Request, held: Held, listed: Listed, headers: Mapping[str,
     except FileNotFoundError:
         raise _gone(request, held) from None
     told = {**headers, "Content-Encoding": "gzip", "Content-Length": str(len(content))}
-    return Response(b"" if request.method == "HEAD" else content, media_type=KINDS[path.suffix], headers=told)
+    return Response(b"" if request.method == "HEAD" else content, headers=told)

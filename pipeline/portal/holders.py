@@ -41,9 +41,12 @@ def downloads_of(request: Request) -> Downloads:
 
 
 def catalogue_of(request: Request) -> Catalogue:
-    """What recipients may read, by the entitlements in force at this moment."""
-    approvals: Approvals = request.app.state.approvals
-    return Catalogue(approvals.workspace.published, approvals.in_force())
+    """What recipients may read, by the entitlements in force when the request came; one request is asked once."""
+    found: Catalogue | None = getattr(request.state, "catalogue", None)
+    if found is None:
+        approvals: Approvals = request.app.state.approvals
+        found = request.state.catalogue = Catalogue(approvals.workspace.published, approvals.in_force())
+    return found
 
 
 def holder_of(*scopes: Scope) -> Callable[[Request], Holder]:

@@ -69,6 +69,10 @@ class PortalSettings(Settings):
     """From how many bytes on a file is handed over."""
     handover_store: str = ""
     """With ``s3``: where the published folder is mirrored, ``s3://bucket/folder``."""
+    connections: int = Field(default=400, ge=1, le=100_000)
+    """How many there may be at once; more are answered 503. Each may need two of the process's open files."""
+    patience: int = Field(default=30, ge=1, le=3600)
+    """Seconds within which a client must send all headers of a request, and take something of the answer."""
 
     @field_validator("log_in_rate", "address_rate", "decision_rate", "stranger_rate")
     @classmethod
@@ -95,6 +99,10 @@ class PortalSettings(Settings):
         if self.handover_store and not self.handover_store.startswith("s3://"):
             raise ValueError("handover_store must be s3://bucket/folder")
         return self
+
+    def hands_over(self, size: int) -> bool:
+        """Whether a file of so many bytes is sent by somebody else."""
+        return self.handover is not Handover.NONE and size >= self.handover_from
 
     @property
     def origin(self) -> str:

@@ -48,8 +48,13 @@ TableName = Annotated[str, Path(description="Name of a table.", max_length=40)]
 Form = Annotated[str, Query(description="json, csv or parquet.", max_length=20)]
 
 
-def held_of(request: Request, holder: Reading, product: ProductName, period: PeriodName, revision: Number) -> Held:
-    """The edition that is asked for, if the recipient may read it."""
+async def held_of(
+    request: Request, holder: Reading, product: ProductName, period: PeriodName, revision: Number
+) -> Held:
+    """The edition that is asked for, if the recipient may read it.
+
+    What the database says of it is known since the token was looked up: this needs no thread of its own.
+    """
     return catalogue_of(request).edition(holder.recipient, product, period, revision, now())
 
 
