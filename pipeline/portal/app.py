@@ -30,6 +30,7 @@ from pipeline.review.passwords import Hashing
 from pipeline.review.sessions import Sessions
 from pipeline.workspace import Workspace
 
+_THREADS: Final = 120  # most wait until the disk has the log of downloads, and many wait no longer for it than few
 _STATIC: Final = Path(__file__).parent / "static"
 
 
@@ -42,7 +43,6 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
         hashing: How slow it is to try passwords.
 
     Raises:
-_THREADS: Final = 120  # most wait until the disk has the log of downloads, and many wait no longer for it than few
         ConfigurationError: A setting breaks a rule.
         LedgerError: The ledger's database cannot be reached or written, or a later program made it.
     """
@@ -100,9 +100,9 @@ def health(request: Request) -> Response:
 
 @asynccontextmanager
 async def _running(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     app.state.downloads.close()
     for name in ("archive", "drawings"):
         if found := getattr(app.state, name, None):
             found.close()
-    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
