@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli_console import reported
+from pipeline.cli_console import bar, reported
 from pipeline.cli_secrets import REST, reviewer_secret
 from pipeline.workspace import Workspace
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.delivery.approvals import Approvals
+    from pipeline.flow_delivery import Delivered
 
 
 @click.group()
@@ -85,17 +86,40 @@ def entitlements_approve(reviewer: str, seen: str) -> None:
 
 
 @click.command()
-def deliver() -> None:
-    """Write what recipients are to receive and cannot yet: bundles of parts, of all releases that are published."""
-    with reported() as console:
-        from pipeline.delivery.approvals import in_force
-        from pipeline.delivery.bundles import write_missing
+@click.option("--recipient", metavar="NAME", help="Bring the stores of this recipient alone up to date.")
+def deliver(recipient: str | None) -> None:
+    """Bring to recipients what is published: bundles of parts, their stores, and notices.
 
-        workspace = Workspace.from_environment()
-        written = write_missing(workspace, in_force(workspace))
-        for folder in written:
-            console.print(str(folder.relative_to(workspace.published)), markup=False, highlight=False)
-        console.print(f"{len(written)} bundles were written." if written else "Everything is there.", highlight=False)
+    Exit code 14 where something could not be brought to where it belongs; everything else was then.
+    """
+    with reported() as console:
+        from pipeline import flow_delivery
+
+        with bar(console) as progress:
+            done = flow_delivery.deliver(recipient, progress)
+        published = Workspace.from_environment().published
+        for folder in done.written:
+            console.print(str(folder.relative_to(published)), markup=False, highlight=False)
+        for line in _delivered(done):
+            console.print(line, markup=False, highlight=False)
+        done.require()
+
+
+def _delivered(done: Delivered) -> Iterator[str]:
+    stores, notices = done.sending.stores if done.sending else (), done.notices
+    for one in stores:
+        yield from (f"{one.recipient}: {path} is in {one.store}" for path in one.sent)
+        yield from (f"{one.recipient}: {path} is taken back from {one.store}" for path in one.withdrawn)
+    sent, withdrawn = sum(len(one.sent) for one in stores), sum(len(one.withdrawn) for one in stores)
+    told = [f"{len(done.written)} bundles were written"] if done.written else []
+    told += [f"{sent} editions were sent to stores"] if sent else []
+    told += [f"{withdrawn} were taken back"] if withdrawn else []
+    told += [f"{notices.sent} notices were sent"] if notices and notices.sent else []
+    told += [f"{notices.waiting} notices wait"] if notices and notices.waiting else []
+    if told:
+        yield f"{', '.join(told)}."
+    elif not done.problems:
+        yield "Everything is there."
 
 
 def _content(approvals: Approvals) -> bytes:

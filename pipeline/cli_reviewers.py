@@ -8,6 +8,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from pipeline.delivery import sending
 from pipeline.delivery.approvals import in_force
 from pipeline.delivery.readers import told_of
 from pipeline.privacy.chain import Entry, EntryKind
@@ -114,6 +115,7 @@ class Office:
         was = "was withdrawn before" if before else "is withdrawn"
         self._tell(f"{key} {was}; its bundles are gone, and tombstones stand in their place.")
         self._tell_readers(key)
+        self._take_back(key)
 
     def add(self, name: str, password: str, also_known_as: tuple[str, ...]) -> None:
         """Make an account."""
@@ -178,6 +180,14 @@ class Office:
         if one is None:
             return "has an account and no key: remove and add"
         return "locked out" if self.accounts.is_locked(name) else "may decide"
+
+    def _take_back(self, key: ReleaseKey) -> None:
+        """Take it from recipients' stores, too; that one cannot be reached undoes no decision."""
+        found = sending.take_back(self.workspace, in_force(self.workspace), key)
+        if taken := [one.store for one in found.stores if one.withdrawn]:
+            self._tell(f"It is taken back from {', '.join(taken)}.")
+        for problem in found.problems:
+            self._tell(f"It may still be in a store, demographics deliver tries again. {problem}")
 
     def _tell_readers(self, key: ReleaseKey) -> None:
         told = told_of(self.workspace, key, in_force(self.workspace))

@@ -26,6 +26,8 @@ def require_fitting(
     """
     bound = {one.release: bind(one, site) for one in specifications}
     found = [problem for recipient in entitlements.recipients for problem in _problems(recipient, bound)]
+    stores = [store.rstrip("/") for recipient in entitlements.recipients for store in recipient.stores]
+    found += [f"{store} is named twice" for store in sorted(set(stores)) if stores.count(store) > 1]
     if found:
         raise ConfigurationError(
             f"entitlements must give what the specifications grant: {'; '.join(found)}",
@@ -51,7 +53,7 @@ def _problems(recipient: Recipient, bound: Mapping[str, BoundSpecification]) -> 
         yield f"{recipient.name}: a webhook must be an https address without a name or password in it"
     for store in recipient.stores:
         if not _is_store(store):
-            yield f"{recipient.name}: a store must be s3://bucket/, sftp://host/ or file:///, without a password"
+            yield f"{recipient.name}: a store must be s3://bucket/x, sftp://host/x or file:///x, without a password"
     if recipient.email and not is_address(recipient.email):
         yield f"{recipient.name}: email must be one address"
 
@@ -116,7 +118,7 @@ def _is_store(address: str) -> bool:
         parts = urlsplit(address)
     except ValueError:
         return False
-    named = parts.scheme == "file" or bool(parts.hostname)
+    named = bool(parts.hostname) is not (parts.scheme == "file") and bool(parts.path.strip("/"))
     return parts.scheme in _STORES and named and parts.password is None and ".." not in parts.path.split("/")
 
 

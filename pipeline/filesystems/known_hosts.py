@@ -69,6 +69,16 @@ class KnownHostsFileSystem(SFTPFileSystem):  # type: ignore[misc]  # fsspec has 
             self.client.close()
             raise _refusal(self.host, failure) from None
 
+    def ls(self, path: str, detail: bool = False) -> list[Any]:
+        """The entries of a folder, one request after the other.
+
+        fsspec asks for many parts at once, and paramiko then takes answers in the order of its questions: a server that
+        answers in another leaves entries out, or is waited for without end.
+        """
+        folder = self._strip_protocol(path)
+        found = [self._decode_stat(entry, folder) for entry in self.ftp.listdir_attr(folder)]
+        return found if detail else sorted(entry["name"] for entry in found)
+
 
 def _public_key(text: str) -> paramiko.PKey:
     kind, _, digits = text.strip().rpartition(" ")

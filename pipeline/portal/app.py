@@ -17,7 +17,19 @@ from pipeline.delivery.downloads import Downloads
 from pipeline.delivery.sessions import RecipientSessions
 from pipeline.delivery.tokens import Tokens
 from pipeline.errors import LedgerError
-from pipeline.portal import access, api, failures, feed, forms, login, mine, review_pages, security, sharing
+from pipeline.portal import (
+    access,
+    api,
+    failures,
+    feed,
+    forms,
+    login,
+    mine,
+    review_pages,
+    security,
+    sharing,
+    taking_back,
+)
 from pipeline.portal.background import Background
 from pipeline.portal.forms import LogInForms
 from pipeline.portal.mine import visiting
@@ -64,6 +76,7 @@ def create_app(workspace: Workspace, settings: PortalSettings | None = None, has
     app.add_api_route("/", home, methods=["GET"], include_in_schema=False)
     app.add_api_route("/static/report.css", look, methods=["GET"], include_in_schema=False)
     if settings.part is not Part.RECIPIENTS:
+        taking_back.install(app)
         app.include_router(login.router())
         app.include_router(review_pages.router())
     if settings.part is not Part.REVIEW:
@@ -103,6 +116,6 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     app.state.downloads.close()
-    for name in ("archive", "drawings"):
+    for name in ("archive", "drawings", "taking_back"):
         if found := getattr(app.state, name, None):
             found.close()

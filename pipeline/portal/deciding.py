@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pipeline.errors import AccessError, DemographicsError, LedgerError, NotApprovedError, PublicationError
+from pipeline.portal import taking_back
 from pipeline.portal.access import accounts_of, checked_form, reviewer
 from pipeline.portal.listing import address_of
 from pipeline.portal.packet_page import asked, shown
@@ -67,6 +68,8 @@ def _decide(
         found = asked(request, *place)  # as it stands by now
         return shown(request, found, session.name, _problem(failure, reason))
     accounts_of(request).note(session.name, what, str(key))
+    if what is What.WITHDREW:
+        taking_back.soon(request.app, key)
     return RedirectResponse(f"{address_of(key)}?done={_TOLD[what]}", 303)
 
 

@@ -16,6 +16,7 @@ import yaml
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 FILES = (
+    "deliver.py",
     "exports.py",
     "ingest_customers.py",
     "ingest_visitors.py",
@@ -24,7 +25,7 @@ FILES = (
     "subject_requests.py",
 )
 INGEST = {"ingest_visitors", "ingest_customers"}
-BY_THE_CLOCK = {"subject_requests", "retention", "periodic_review"}
+BY_THE_CLOCK = {"subject_requests", "retention", "periodic_review", "deliver"}
 EXPORT_TASKS = ["draw", "validate", "await_review", "publish"]
 
 # Reads a folder of DAG files as Airflow does, and tells what it found as JSON.
@@ -206,9 +207,13 @@ def test_a_run_that_hangs_is_told_of_an_hour_before_each_deadline_and_tries_end_
 
 @pytest.mark.parametrize(
     ("dag", "cron", "tasks"),
-    [("retention", "30 3 * * *", ["purge", "sweep"]), ("periodic_review", "0 5 1 * *", ["review"])],
+    [
+        ("retention", "30 3 * * *", ["purge", "sweep"]),
+        ("periodic_review", "0 5 1 * *", ["review"]),
+        ("deliver", "*/5 * * * *", ["send"]),
+    ],
 )
-def test_retention_runs_daily_and_the_review_monthly_and_no_task_waits_for_another(
+def test_what_runs_by_the_clock_has_its_hours_and_no_task_waits_for_another(
     read: dict[str, Any], dag: str, cron: str, tasks: list[str]
 ) -> None:
     found = read["dags"][dag]
@@ -244,7 +249,13 @@ def test_period_and_time_zone_are_those_of_the_site(tmp_path: Path) -> None:
 def test_an_invalid_site_file_is_an_import_error_with_its_rule(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text("site: Test site\nbudget: {}\n")
     errors = read_dags(tmp_path, DEMOGRAPHICS_HOME=str(tmp_path))["errors"]
-    assert set(errors) == {"ingest_visitors.py", "ingest_customers.py", "periodic_review.py", "retention.py"}
+    assert set(errors) == {
+        "ingest_visitors.py",
+        "ingest_customers.py",
+        "periodic_review.py",
+        "retention.py",
+        "deliver.py",
+    }
     assert "at least one of visitors and customers must be declared" in errors["ingest_visitors.py"]
 
 
