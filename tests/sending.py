@@ -68,7 +68,8 @@ def s3_place(port: int, wire: Wire, environment: pytest.MonkeyPatch) -> Place:
     files = s3_files(port)
     if not files.exists("inbox"):
         files.mkdir("inbox")
-    extra = {"endpoint_url": f"http://127.0.0.1:{wire.port}", "region_name": "eu-central-1"}
+    once = {"retries": {"max_attempts": 0}}
+    extra = {"endpoint_url": f"http://127.0.0.1:{wire.port}", "region_name": "eu-central-1", "config_kwargs": once}
     parts = {"conn_type": "aws", "login": KEY, "password": PASSWORD, "extra": extra}
     _connect(environment, "s3://inbox", parts)
     return Place("s3://inbox/acme", files, "inbox/acme", wire)

@@ -215,7 +215,7 @@ class _Round:
         try:
             self._go()
         except DemographicsError as failure:
-            self._problems.append(str(failure))
+            self._problems.append(str(failure).removesuffix("."))
         except Exception as failure:  # noqa: BLE001 - its message may quote what it should not
             self._problems.append(f"an error of the program: {kind_and_place(failure)}")
         found = (tuple(one) for one in (self._sent, self._withdrawn, self._problems))
@@ -244,7 +244,7 @@ class _Round:
             try:
                 self._carry_out(task, store, memory)
             except (OccupiedError, VerificationError) as failure:  # of this edition alone
-                self._problems.append(str(failure))
+                self._problems.append(str(failure).removesuffix("."))
 
     def _carry_out(self, task: _Task, store: Store, memory: Memory) -> None:
         digest = {task.path: task.seal()}
