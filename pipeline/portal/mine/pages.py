@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pipeline.delivery.catalogue import Held, unknown
+from pipeline.delivery.downloads import Way
 from pipeline.delivery.news import news_of
 from pipeline.periods import Period
 from pipeline.portal.access import settings_of
 from pipeline.portal.editions import bundle_of, derived_of, finder
-from pipeline.portal.files import files_of
+from pipeline.portal.files import files_of, note_made
 from pipeline.portal.mine import drawings
 from pipeline.portal.mine.figures import absent_of, columns_of, comparisons_of, shares_of
 from pipeline.portal.mine.lines import lines_of
@@ -110,6 +111,7 @@ def trends(request: Request, visit: Visiting, product: ProductName) -> Response:
     base = _PRODUCT.format(product=product)
     found = [(facts, drawings.trend_of(standing, facts, base)) for facts in tables]
     title = standing[-1].edition.title if standing else product
+    _note(request, visit, standing, "trends")
     return page(request, "my_trends.html.j2", product=product, title=title, trends=found)
 
 
@@ -119,6 +121,7 @@ def edition(request: Request, visit: Visiting, held: Holding) -> Response:
     person = UNIT_NAMES[manifest.population]
     sections = {facts.name: _section(held, facts) for facts in manifest.tables}
     same = [other for other in visit.editions(one.product) if other.edition.period == one.period]
+    _note(request, visit, [held], one.product)
     return page(
         request,
         "my_edition.html.j2",
@@ -153,6 +156,8 @@ def table_page(request: Request, visit: Visiting, held: Holding, table: TableNam
     standing = visit.standing(held.edition.product)
     base = _PRODUCT.format(product=held.edition.product)
     comparisons = comparisons_of(compared(bundle, finder(standing), table), bundle.tables[table], facts)
+    others = {one.period for one in comparisons}
+    _note(request, visit, [held, *(other for other in standing if other.edition.period in others)], table)
     return page(
         request,
         "my_table.html.j2",
@@ -201,6 +206,11 @@ def _days(label: str) -> str:
     period = Period.parse(label)
     first, last = period.start, period.end - dt.timedelta(days=1)
     return day(first) if first == last else f"{day(first)} to {day(last)}"
+
+
+def _note(request: Request, visit: Visit, editions: Iterable[Held], name: str) -> None:
+    """Write down whose numbers a page shows: who has read them is told of a withdrawal, as who has downloaded them."""
+    note_made(request, editions, f"{name}.page", Way.PAGE, visit.session.token)
 
 
 def _section(held: Held, facts: TableFacts) -> Any:

@@ -74,7 +74,24 @@ def test_a_download_is_in_the_log_with_its_way_and_its_token(visited: DeliveredS
     assert {one[:2] for one in told if one[2] == f"{PRODUCT}-all-history.csv"} == set(STANDING)
 
 
-@pytest.mark.parametrize("more", [f"{NEWEST}/files/by_browser.csv", f"{NEWEST}/bundle.zip", f"{HOME}/history.csv"])
+def test_who_reads_numbers_on_a_page_is_in_the_log(visited: DeliveredSite, visits: Portal, acme: Browser) -> None:
+    for place, editions in (
+        (NEWEST, {("2026-W43", 1)}),
+        (f"{CORRECTION}/tables/by_browser", {("2026-W41", 2), ("2026-W40", 1)}),  # changes show the period before
+        (f"{HOME}/trends", set(STANDING)),
+    ):
+        before = newest(visits, "acme", 1)
+        assert acme.get(place).status_code == 200
+        last = before[0].number if before else 0
+        noted = [one.download for one in newest(visits, "acme") if one.number > last]
+        assert {(one.period, one.revision) for one in noted} == editions
+        assert all(one.way is Way.PAGE and one.file.endswith(".page") for one in noted)
+
+
+_ALL_WAYS = ("files/by_browser.csv", "bundle.zip", "tables/by_browser")
+
+
+@pytest.mark.parametrize("more", [*(f"{NEWEST}/{way}" for way in _ALL_WAYS), f"{HOME}/history.csv"])
 def test_what_cannot_be_written_down_is_not_given_out(
     acme: Browser, visits: Portal, monkeypatch: pytest.MonkeyPatch, more: str
 ) -> None:
