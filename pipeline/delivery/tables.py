@@ -14,7 +14,7 @@ APPROVALS: Final = sa.table(
 )
 TOKENS: Final = sa.table(
     "recipient_tokens",
-    sa.column("number", sa.Integer),
+    *(sa.column(name, sa.Integer) for name in ("number", "made_with")),
     *(sa.column(name, sa.Text) for name in ("recipient", "sha256", "scopes", "label", "made", "expires", "revoked")),
 )
 SESSIONS: Final = sa.table(

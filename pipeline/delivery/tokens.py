@@ -92,6 +92,7 @@ class Token:
         made: When.
         expires: From when on it opens nothing.
         revoked: Since when it opens nothing; None where it was not revoked.
+        made_with: The token with which its recipient made it, by number; None where the publisher did.
     """
 
     number: int
@@ -101,6 +102,7 @@ class Token:
     made: dt.datetime
     expires: dt.datetime
     revoked: dt.datetime | None
+    made_with: int | None = None
 
     def is_living(self, now: dt.datetime) -> bool:
         """Whether it opens anything."""
@@ -153,6 +155,34 @@ class Tokens:
         row = _row(recipient, frozenset(scopes), days, label, now)
         with writing(self.database) as connection:
             return _keep(connection, row, What.ISSUED, "", now)
+
+    def issue_with(
+        self,
+        number: int,
+        scopes: Iterable[Scope],
+        days: int = MOST_DAYS,
+        label: str = "",
+        now: dt.datetime | None = None,
+    ) -> Issued:
+        """Make a token with another one of the same recipient: it ends and is revoked when that one is.
+
+        Args:
+            number: Of the other.
+            scopes: What it opens, at least one thing.
+            days: For how long at most, 1 to 366; never longer than the other.
+            label: What it is for; a line of at most 80 characters.
+            now: From when on.
+
+        Raises:
+            AccessError: There is no such living token, or the label, the scopes or the days cannot be so.
+        """
+        now = now or now_utc()
+        with writing(self.database) as connection:
+            other = _living(connection, number, now)
+            row = _row(other.recipient, frozenset(scopes), days, label, now)
+            expires = min(other.expires, instant_of(row["expires"]))
+            row |= {"expires": text_of(expires), "made_with": number}
+            return _keep(connection, row, What.ISSUED, f" with token {number}", now)
 
     def find(self, secret: str, now: dt.datetime | None = None) -> Holder | None:
         """Who holds a secret; None where it is malformed, unknown, expired or revoked."""
@@ -214,16 +244,19 @@ class Tokens:
             raise AccessError("a rotated token may live on for 0 to 30 days", value=overlap, remedy="Say fewer days.")
         with writing(self.database) as connection:
             old = _living(connection, number, now)
-            row = _row(old.recipient, old.scopes, days, old.label, now)
+            row = _row(old.recipient, old.scopes, days, old.label, now) | {"made_with": old.made_with}
             if overlap:
                 ends = text_of(min(old.expires, now + overlap))
                 connection.execute(TOKENS.update().where(TOKENS.c.number == number).values(expires=ends))
             else:
                 _revoke(connection, (number,), now)
-            return _keep(connection, row, What.ROTATED, f" for token {number}", now)
+            issued = _keep(connection, row, What.ROTATED, f" for token {number}", now)
+            made_with_it = TOKENS.update().where(TOKENS.c.made_with == number)
+            connection.execute(made_with_it.values(made_with=issued.number))
+            return issued
 
     def revoke(self, number: int, now: dt.datetime | None = None) -> None:
-        """Make a token open nothing, from the next request on.
+        """Make a token open nothing, from the next request on, nor any that was made with it.
 
         Raises:
             AccessError: There is no such living token.
@@ -231,8 +264,7 @@ class Tokens:
         now = now or now_utc()
         with writing(self.database) as connection:
             token = _living(connection, number, now)
-            _revoke(connection, (number,), now)
-            events.append(connection, token.recipient, What.REVOKED, f"token {number}", now)
+            _revoke_noted(connection, token.recipient, _and_made_with(connection, number, now), now)
 
     def revoke_all(self, recipient: str, now: dt.datetime | None = None) -> int:
         """Make all tokens of a recipient open nothing; returns how many opened something before."""
@@ -240,9 +272,7 @@ class Tokens:
         with writing(self.database) as connection:
             rows = connection.execute(TOKENS.select().where(TOKENS.c.recipient == recipient))
             living = tuple(token.number for token in map(_token, rows) if token.is_living(now))
-            _revoke(connection, living, now)
-            for number in living:
-                events.append(connection, recipient, What.REVOKED, f"token {number}", now)
+            _revoke_noted(connection, recipient, living, now)
         return len(living)
 
     def note(self, recipient: str, what: What, token: int, now: dt.datetime | None = None) -> None:
@@ -278,7 +308,7 @@ def _row(recipient: str, scopes: frozenset[Scope], days: int, label: str, now: d
 def _keep(connection: sa.Connection, row: dict[str, Any], what: What, about: str, now: dt.datetime) -> Issued:
     secret = PREFIX + secrets.token_urlsafe(_BYTES)
     number = (connection.execute(_LAST).scalar() or 0) + 1
-    connection.execute(TOKENS.insert(), row | {"number": number, "sha256": _digest(secret), "revoked": None})
+    connection.execute(TOKENS.insert(), row | {"number": number, "sha256": _digest(secret)})
     events.append(connection, row["recipient"], what, f"token {number}{about}", now)
     return Issued(number, secret, instant_of(row["expires"]))
 
@@ -293,6 +323,21 @@ def _living(connection: sa.Connection, number: int, now: dt.datetime) -> Token:
     return token
 
 
+def _and_made_with(connection: sa.Connection, number: int, now: dt.datetime) -> tuple[int, ...]:
+    """A token, and the living ones that were made with it, or with one of those."""
+    found = [number]
+    for one in found:  # grows while it is walked
+        rows = connection.execute(TOKENS.select().where(TOKENS.c.made_with == one))
+        found += [token.number for token in map(_token, rows) if token.is_living(now)]
+    return tuple(found)
+
+
+def _revoke_noted(connection: sa.Connection, recipient: str, numbers: tuple[int, ...], now: dt.datetime) -> None:
+    _revoke(connection, numbers, now)
+    for number in numbers:
+        events.append(connection, recipient, What.REVOKED, f"token {number}", now)
+
+
 def _revoke(connection: sa.Connection, numbers: tuple[int, ...], now: dt.datetime) -> None:
     chosen = TOKENS.update().where(TOKENS.c.number.in_(numbers))
     connection.execute(chosen.values(revoked=text_of(now)))
@@ -303,7 +348,7 @@ def _token(row: Any) -> Token:
     scopes = frozenset(Scope(word) for word in row.scopes.split())
     revoked = instant_of(row.revoked) if row.revoked else None
     made, expires = instant_of(row.made), instant_of(row.expires)
-    return Token(row.number, row.recipient, scopes, row.label, made, expires, revoked)
+    return Token(row.number, row.recipient, scopes, row.label, made, expires, revoked, row.made_with)
 
 
 def _digest(secret: str) -> str:

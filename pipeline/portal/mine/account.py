@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Annotated, Final
@@ -79,15 +78,9 @@ def _own(request: Request, visit: Visit) -> tuple[Token, ...]:
     return tuple(token for token in living if token.is_living(visit.when))
 
 
-def _issue(request: Request, visit: Visit, scopes: tuple[Scope, ...], label: str, most: int = MOST_DAYS) -> Issued:
+def _issue(request: Request, visit: Visit, scopes: tuple[Scope, ...], label: str, days: int = MOST_DAYS) -> Issued:
     """Whoever has stolen a token cannot stay longer with another one that it made."""
-    parent = tokens_of(request).living(visit.session.token, visit.when)
-    days = 0 if parent is None else (parent.expires - visit.when) // dt.timedelta(days=1)
-    if days < 1:
-        raise AccessError(
-            "a token must have a day left to make another one", remedy="Ask the publisher for another token."
-        )
-    return tokens_of(request).issue(visit.recipient.name, scopes, min(days, most), label, visit.when)
+    return tokens_of(request).issue_with(visit.session.token, scopes, days, label, visit.when)
 
 
 def _shown(request: Request, visit: Visit, issued: Issued | None = None) -> Response:

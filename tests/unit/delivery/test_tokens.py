@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
+from pipeline.delivery.events import What
 from pipeline.delivery.sessions import RecipientSessions
 from pipeline.delivery.tables import EVENTS
 from pipeline.delivery.tokens import PREFIX, Scope, Tokens, is_token
@@ -52,6 +53,34 @@ def test_a_token_opens_nothing_from_its_last_moment_on(tokens: Tokens) -> None:
     secret = tokens.issue("acme", days=1, now=NOW).secret
     assert tokens.find(secret, NOW + DAY - dt.timedelta(microseconds=1))
     assert tokens.find(secret, NOW + DAY) is None
+
+
+def test_a_token_made_with_another_ends_with_it_at_the_latest(tokens: Tokens) -> None:
+    other = tokens.issue("acme", days=20, now=NOW)
+    assert tokens.issue_with(other.number, (Scope.FEED,), now=NOW).expires == other.expires
+    assert tokens.issue_with(other.number, (Scope.FEED,), 7, now=NOW).expires == NOW + 7 * DAY
+    with pytest.raises(AccessError):
+        tokens.issue_with(other.number, (Scope.FEED,), now=other.expires)
+
+
+def test_whatever_was_made_with_a_revoked_token_opens_nothing(tokens: Tokens) -> None:
+    other, apart = (tokens.issue("acme", now=NOW) for _ in range(2))
+    child = tokens.issue_with(other.number, (Scope.READ,), now=NOW)
+    grandchild = tokens.issue_with(child.number, (Scope.FEED,), now=NOW)
+    tokens.revoke(other.number, NOW)
+    assert not any(tokens.find(one.secret, NOW) for one in (other, child, grandchild))
+    assert tokens.find(apart.secret, NOW)
+    told = [event.about for event in tokens.events() if event.what is What.REVOKED]
+    assert set(told) == {f"token {one.number}" for one in (other, child, grandchild)}
+
+
+def test_what_was_made_with_a_rotated_token_belongs_to_the_new_one(tokens: Tokens) -> None:
+    other = tokens.issue("acme", now=NOW)
+    child = tokens.issue_with(other.number, (Scope.FEED,), now=NOW)
+    new = tokens.rotate(other.number, now=NOW)
+    assert tokens.find(child.secret, NOW)
+    tokens.revoke(new.number, NOW)
+    assert tokens.find(child.secret, NOW) is None
 
 
 def test_a_revoked_token_opens_nothing_at_once(tokens: Tokens) -> None:

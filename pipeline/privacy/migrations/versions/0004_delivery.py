@@ -46,6 +46,7 @@ def _access() -> None:
         sa.Column("made", sa.Text, nullable=False),
         sa.Column("expires", sa.Text, nullable=False),
         sa.Column("revoked", sa.Text),
+        sa.Column("made_with", sa.Integer, index=True),
     )
     op.create_table(
         "recipient_sessions",
