@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pytest
 import yaml
 
 from pipeline.delivery.approvals import Approvals, digest_of, in_force
 from pipeline.privacy.chain import EntryKind
+from pipeline.publication import bundle
 from pipeline.publication.bundle import Approved, PublishedBundle, publish_release
 from pipeline.publication.spending import year_of
 from pipeline.review.reviewers import Signer
@@ -43,7 +45,14 @@ ENTITLEMENTS: Final[dict[str, Any]] = {
 
 @dataclass
 class DeliveredSite(RecordedSite):
-    """A site without sources whose releases are published for real: drawn with noise, approved, signed, on the disk."""
+    """A site without sources whose releases are published for real: drawn with noise, approved, signed, on the disk.
+
+    Attributes:
+        inspected: Whether the suite ``bundle`` reads each bundle before it becomes visible. It takes most of the time,
+            and has tests of its own.
+    """
+
+    inspected: bool = False
 
     def __post_init__(self) -> None:
         """Write the sample's files; specifications are added by ``offer``."""
@@ -76,8 +85,11 @@ class DeliveredSite(RecordedSite):
         verdicts = Verdicts.from_bytes(self.ledger.checks(key) or b"[]")
         approved = Approved(approval.candidate_sha256, approval.reviewer, approval.decided_at, approval.scripted)
         cuts, year = in_force(self.workspace).cuts(key.release), year_of(self.workspace, self.ledger, key)
-        bundles = publish_release(self.workspace, self.release(key), verdicts, approved, cuts, year)
-        digests = {bundle.shelf: bundle.manifest_sha256 for bundle in bundles if bundle.is_whole}
+        with pytest.MonkeyPatch.context() as patch:
+            if not self.inspected:
+                patch.setattr(bundle, "_inspect", lambda *_: None)
+            bundles = publish_release(self.workspace, self.release(key), verdicts, approved, cuts, year)
+        digests = {one.shelf: one.manifest_sha256 for one in bundles if one.is_whole}
         told = {"candidate_sha256": approval.candidate_sha256, "manifests": digests}
         self.ledger.record(EntryKind.PUBLISHED, key, told)
         return bundles

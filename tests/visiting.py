@@ -66,7 +66,7 @@ def entitlements() -> dict[str, Any]:
 
 def visited_site(folder: Path) -> DeliveredSite:
     """Publish all of it: 2026-W41 was corrected, and 2026-W42 is withdrawn."""
-    site = DeliveredSite(folder)
+    site = DeliveredSite(folder, inspected=True)
     ana = site.reviewer()
     site.offer(product())
     secret = product(SECRET, tables=_TABLES[:1], audiences={"partner": ["by_browser"]})

@@ -49,7 +49,7 @@ def granting(*grants: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> DeliveredSite:
-    made = DeliveredSite(tmp_path_factory.mktemp("site"))
+    made = DeliveredSite(tmp_path_factory.mktemp("site"), inspected=True)
     signer = made.reviewer()
     made.offer(sample(PRODUCT))
     made.entitle(signer, granting({"rows": {"country": list(CENTRE)}}, {"rows": {"country": list(WEST)}}))
@@ -194,7 +194,7 @@ def test_parts_that_stand_are_left_as_they_are(site: DeliveredSite, bundles: dic
 
 
 def test_withdrawing_takes_parts_away_and_none_is_written_later(tmp_path: Path) -> None:
-    site = DeliveredSite(tmp_path)
+    site = DeliveredSite(tmp_path, inspected=True)
     ana = site.reviewer()
     site.offer(sample(PRODUCT))
     site.entitle(ana, granting({"rows": {"country": list(CENTRE)}}))

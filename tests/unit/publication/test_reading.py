@@ -30,7 +30,7 @@ with_office = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    site = DeliveredSite(tmp_path_factory.mktemp("site"))
+    site = DeliveredSite(tmp_path_factory.mktemp("site"), inspected=True)
     ana = site.reviewer()
     for name, period in (("weekly_audience", "2026-W41"), ("monthly_customers", "2026-10")):
         site.deliver(sample(name), period, ana, people=25_000)

@@ -16,6 +16,7 @@ from pipeline.publication import bundle as writer
 from pipeline.publication import contents
 from pipeline.publication.bundle import publish_release
 from pipeline.publication.encoding import csv_bytes
+from pipeline.publication.key_list import KEYS_NAME, KEYS_SIGNATURE_NAME
 from pipeline.publication.manifest import Approved
 from pipeline.publication.signing import PUBLIC_KEY_NAME
 from pipeline.publication.views import AudienceView, column_order, view, whole
@@ -151,7 +152,7 @@ def test_a_slip_of_the_code_that_writes_bundles_makes_nothing_visible(
         with pytest.raises(ChecksFailedError, match=told):
             publish_release(workspace, release, VERDICTS, approved)
     left = {path.name for path in workspace.published.rglob("*") if path.is_file()}
-    assert left == {".lock", PUBLIC_KEY_NAME}
+    assert left == {".lock", PUBLIC_KEY_NAME, KEYS_NAME, KEYS_SIGNATURE_NAME}
     assert not [path for path in workspace.published.rglob("*") if path.name.startswith((".r", "r1"))]
     (run,) = data_docs.runs(workspace.data_docs)
     assert run.failed
