@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +30,7 @@ KEY = ReleaseKey("weekly_audience", WEEK)
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The sample, smaller, with both populations staged and checked."""
     home: Path = tmp_path_factory.mktemp("home")
     write_sample(home, lines=12_000, visitors=2_500, customers=600)
