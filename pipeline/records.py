@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import StagingError
+from pipeline.people.engine import DuckDb
 from pipeline.people.groups import BoundedGroups
-from pipeline.people.relations import group_relations
+from pipeline.people.relations import Relations, group_relations
 from pipeline.periods import Period
 from pipeline.spec import BoundSpecification
 from pipeline.vocabulary import EVENTS, PEOPLE, REMAINDER_KEY, TOTAL_KEY, Dimension
@@ -89,7 +90,7 @@ def grouped(bound: BoundSpecification, period: Period, inputs: Inputs, secret: b
     with _engine(os.getpid(), rows <= _FEW_ROWS).cursor() as connection:
         try:
             names = [_register(connection, "events", inputs.events), _register(connection, "people", inputs.people)]
-            levels = group_relations(connection, bound, names[0], names[1], secret)
+            levels = group_relations(DuckDb(connection), bound, Relations(*names), secret)
         except duckdb.Error as failure:  # its message may quote a value
             raise StagingError(
                 "records must be readable by the engine",

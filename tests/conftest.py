@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
+from pipeline.people.settings import EngineName, EngineSettings
+from pipeline.people.spark import spark_session
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
 from tests import postgresql
 from tests.builders import StagingOf, pseudonym, site_document, specification_document, write_visitors
+from tests.engines import ENGINES, SHORT_LIVED, Relating, on_duckdb, on_spark
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +57,36 @@ def postgresql_server() -> Iterator[sa.URL]:
     """A PostgreSQL of the whole run of tests, started by the first that asks for it."""
     with postgresql.server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A Spark of the whole run of tests, which whoever counts on Spark in this process uses."""
+    settings = EngineSettings(engine=EngineName.SPARK, spark="local[2]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", SHORT_LIVED)
+        with spark_session(settings, tmp_path_factory.mktemp("spark")) as session:
+            session.conf.set("spark.sql.shuffle.partitions", "1")  # rows are few
+            yield session
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each engine, set as the one that counts staging."""
+    monkeypatch.setenv("DEMOGRAPHICS_ENGINE", request.param)
+    if request.param == "spark":
+        request.getfixturevalue("spark")
+    return str(request.param)
+
+
+@pytest.fixture
+def relating(engine: str, request: pytest.FixtureRequest) -> Iterator[Relating]:
+    """Each engine, to be given relations."""
+    if engine == "spark":
+        yield on_spark(request.getfixturevalue("spark"))
+        return
+    with duckdb.connect() as connection:
+        yield on_duckdb(connection)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

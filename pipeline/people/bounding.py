@@ -1,4 +1,4 @@
-"""From staging to bounded groups, in SQL, in buckets of people.
+"""From staging to bounded groups, in SQL; in DuckDB in buckets of people, or on Spark.
 
 People first: attributes of a person are folded to one value a person, so that a table over them counts everybody
 once. Where a person may be in many groups, at most max_groups of them are kept, chosen by a keyed hash: everybody's
@@ -10,7 +10,7 @@ nothing that anybody else did.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -21,9 +21,12 @@ import pyarrow.parquet as pq
 from pipeline.deidentify.pseudonyms import PeriodKey, people_between
 from pipeline.deidentify.staging import Staging
 from pipeline.errors import StagingError
-from pipeline.people.engine import connect
+from pipeline.people.counting import Counting
+from pipeline.people.engine import DuckDb, connect, parameters
 from pipeline.people.groups import BoundedGroups
-from pipeline.people.relations import Relations, added_up, fetched, parameters, tree_queries
+from pipeline.people.relations import Relations, added_up, key_of, tree_queries
+from pipeline.people.settings import EngineName, EngineSettings
+from pipeline.people.spark_staging import spark_levels
 from pipeline.people.trees import levels_of, trees_of
 from pipeline.privacy.levels import LevelKey
 from pipeline.progress import Progress, silent
@@ -45,7 +48,7 @@ def bounded_groups(
     *,
     covering: Collection[str] = (),
 ) -> BoundedGroups:
-    """Fold, bound and group one period's staging.
+    """Fold, bound and group one period's staging, in the engine of ``EngineSettings``.
 
     Args:
         bound: What is counted.
@@ -61,19 +64,15 @@ def bounded_groups(
 
     Raises:
         StagingError: A column is not of the kind it must be, or there is no room for temporary files.
+        ConfigurationError: Spark is not there, or not what its settings say.
     """
+    settings = EngineSettings.from_environment()
     secret = key.derive(f"bounding/{bound.specification.release}/{staging.period}")
-    try:
-        with connect(spill) as connection:
-            _make_counted(connection, staging, covering)
-            levels = _levels(connection, bound, staging, secret, progress)
-    except duckdb.Error as failure:
-        # The engine's message may quote a pseudonym.
-        raise StagingError(
-            "staging must be readable and there must be room for temporary files",
-            value=f"{type(failure).__name__} on {staging.population} of {staging.period}",
-            remedy=f"Ingest the period again, or free space below {spill}.",
-        ) from None
+    counting = Counting(bound, staging, frozenset(covering), secret)
+    if settings.engine is EngineName.SPARK:
+        levels = spark_levels(counting, settings, spill, progress)
+    else:
+        levels = _duckdb_levels(counting, spill, progress)
     return BoundedGroups(staging.population, staging.period, levels)
 
 
@@ -101,25 +100,35 @@ def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
         )
 
 
-def _levels(
-    connection: duckdb.DuckDBPyConnection,
-    bound: BoundSpecification,
-    staging: Staging,
-    secret: bytes,
-    progress: Progress,
-) -> dict[LevelKey, pd.DataFrame]:
+def _duckdb_levels(counting: Counting, spill: Path, progress: Progress) -> Mapping[LevelKey, pd.DataFrame]:
+    try:
+        with connect(spill) as connection:
+            _make_counted(connection, counting)
+            return _levels(DuckDb(connection), counting, progress)
+    except duckdb.Error as failure:
+        # The engine's message may quote a pseudonym.
+        raise StagingError(
+            "staging must be readable and there must be room for temporary files",
+            value=f"{type(failure).__name__} on {counting.subject}",
+            remedy=f"Ingest the period again, or free space below {spill}.",
+        ) from None
+
+
+def _levels(engine: DuckDb, counting: Counting, progress: Progress) -> dict[LevelKey, pd.DataFrame]:
+    bound, staging, connection = counting.bound, counting.staging, engine.connection
     trees, buckets, coded = trees_of(bound), _buckets(staging), _make_key_types(connection, bound, staging)
     for number in range(buckets):
         progress("counting people", number, buckets)
         relations = _bucket(connection, staging, coded, people_between(number, buckets))
-        for tree, query in tree_queries(connection, bound, relations):
+        for tree, query in tree_queries(engine, bound, relations):
             leaves = f"leaves_{trees.index(tree)}"
             store = f"INSERT INTO {leaves}" if number else f"CREATE TEMP TABLE {leaves} AS"
-            connection.execute(f"{store} {added_up(tree, query)}", parameters(tree, secret))
+            given = parameters(key_of(tree, counting.secret))
+            connection.execute(f"{store} {added_up(tree, query, engine.dialect)}", given)
     progress("counting people", buckets, buckets)
     levels: dict[LevelKey, pd.DataFrame] = {}
     for place, tree in enumerate(trees):
-        levels |= levels_of(tree, fetched(connection, added_up(tree, f"FROM leaves_{place}")))
+        levels |= levels_of(tree, engine.fetched(added_up(tree, f"SELECT * FROM leaves_{place}", engine.dialect)))
     return levels
 
 
@@ -146,16 +155,12 @@ def _make_key_types(connection: duckdb.DuckDBPyConnection, bound: BoundSpecifica
     return coded
 
 
-def _make_counted(connection: duckdb.DuckDBPyConnection, staging: Staging, covering: Collection[str]) -> None:
-    """Make the table ``counted``: of customers, the values of ``policy_versions`` of those who count.
-
-    A value without any version is one empty name, ``policy.NO_VERSION``.
-    """
-    if staging.population is not Population.CUSTOMERS:
+def _make_counted(connection: duckdb.DuckDBPyConnection, counting: Counting) -> None:
+    """Make the table ``counted``: of customers, the values of ``policy_versions`` of those who count."""
+    if not counting.of_customers:
         return
-    found = connection.execute(f"SELECT DISTINCT {POLICY_VERSIONS} FROM {_file(staging.persons)}")
-    told = [value for (value,) in found.fetchall() if value is not None]
-    values = [value for value in told if set(covering).intersection(value.split(" "))]
+    found = connection.execute(f"SELECT DISTINCT {POLICY_VERSIONS} FROM {_file(counting.staging.persons)}")
+    values = counting.covered(value for (value,) in found.fetchall())
     connection.execute("CREATE TEMP TABLE counted AS SELECT unnest($values::VARCHAR[]) AS versions", {"values": values})
 
 

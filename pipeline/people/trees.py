@@ -20,6 +20,7 @@ Counts = Mapping[str, np.ndarray]
 
 # Counts end here, so that they fit 64 bits; what draws from them refuses smaller ones already.
 LARGEST_COUNT: Final = 2**62
+PEOPLE_COLUMN: Final = "_people"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Tree:
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Columns of counts, people first."""
-        return ("_people", *(column for column, _ in self.measures))
+        return (PEOPLE_COLUMN, *(column for column, _ in self.measures))
 
 
 def trees_of(bound: BoundSpecification) -> tuple[Tree, ...]:

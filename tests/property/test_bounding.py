@@ -1,29 +1,37 @@
 """Bounds are enforced by the query: whatever staging holds, nobody adds more than stated to any level."""
 
+from __future__ import annotations
+
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.measures import Measured, Scope, Total, people_total
 from pipeline.people import bounding
+from pipeline.people.engine import DuckDb
 from pipeline.people.groups import BoundedGroups
-from pipeline.people.relations import group_relations
+from pipeline.people.relations import Relations, group_relations
 from pipeline.privacy.levels import LevelKey, demands
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, BoundTable, ReleaseSpecification, bind
 from pipeline.vocabulary import EVENTS, Dimension
 from tests.builders import SECTIONS, pseudonym, site_document, specification_document, write_visitors
+from tests.engines import on_spark, with_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 BOUND = bind(ReleaseSpecification.model_validate(specification_document()), SiteFile.model_validate(site_document()))
 PEOPLE = LevelKey("", (), 1)
@@ -145,7 +153,19 @@ def counted(bound: BoundSpecification, events: Iterable[Event]) -> dict[LevelKey
     """Contributions of each level's groups."""
     with duckdb.connect() as connection:
         connection.register("happened", frame_of(events))
-        levels = group_relations(connection, bound, "happened", None, SECRET)
+        levels = group_relations(DuckDb(connection), bound, Relations("happened", None), SECRET)
+    return contributions(levels)
+
+
+def counted_on_spark(
+    session: SparkSession, bound: BoundSpecification, events: Iterable[Event]
+) -> dict[LevelKey, dict[tuple[str, ...], int]]:
+    relating = on_spark(session)
+    relating.register("happened", frame_of(events))
+    return contributions(group_relations(relating.engine, bound, Relations("happened", None), SECRET))
+
+
+def contributions(levels: Mapping[LevelKey, pd.DataFrame]) -> dict[LevelKey, dict[tuple[str, ...], int]]:
     assert all(frame["contributions"].dtype == np.int64 for frame in levels.values())
     return {
         key: {tuple(row[:-1]): row[-1] for row in frame[[*key.dimensions, "contributions"]].itertuples(index=False)}
@@ -189,6 +209,14 @@ def contribution(
 def test_bounded_events_and_sums_are_those_of_each_person_alone_added_up(events: list[Event], max_groups: int) -> None:
     bound = tables(LIMITED, max_groups)
     assert counted(bound, events) == expected(bound, events)
+
+
+@with_java
+@given(events_of_all, st.integers(1, 3))
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_spark_bounds_them_alike(spark: SparkSession, events: list[Event], max_groups: int) -> None:
+    bound = tables(LIMITED, max_groups)
+    assert counted_on_spark(spark, bound, events) == expected(bound, events) == counted(bound, events)
 
 
 @given(events_of_all, st.lists(event, min_size=1, max_size=30), st.integers(1, 3))

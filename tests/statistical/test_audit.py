@@ -121,13 +121,15 @@ def test_hard_k_alone_is_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unbounded_contributions_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "_beyond", lambda _tree: "false")
+    monkeypatch.setattr(relations, "_beyond", lambda _tree, _dialect: "false")
     assert flags("by_section, in total", "bulk", rounds=300)
 
 
 def test_sums_without_their_limit_are_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unclipped(tree: Any) -> str:
-        return ", ".join(f"{relations._total(measured)}::BIGINT AS {column}" for column, measured in tree.measures)
+    def unclipped(tree: Any, dialect: Any) -> str:
+        return ", ".join(
+            f"{relations._total(measured, dialect)}::BIGINT AS {column}" for column, measured in tree.measures
+        )
 
     monkeypatch.setattr(relations, "_clipped", unclipped)
     assert flags("by_section, amount by section", "bulk", rounds=200)

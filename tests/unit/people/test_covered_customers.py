@@ -110,6 +110,7 @@ def test_those_count_whom_a_covering_version_binds(
     assert counted(bound, staging, secret, covering) == who
 
 
+@pytest.mark.usefixtures("engine")
 def test_of_customers_nobody_counts_unless_it_is_said_who(
     bound: BoundSpecification, staging: Staging, secret: PeriodKey
 ) -> None:
@@ -117,6 +118,7 @@ def test_of_customers_nobody_counts_unless_it_is_said_who(
     assert all(frame.empty for frame in levels.values())
 
 
+@pytest.mark.usefixtures("engine")
 def test_a_customer_of_a_missing_value_does_not_count(
     bound: BoundSpecification, staging: Staging, secret: PeriodKey
 ) -> None:
@@ -143,6 +145,7 @@ def test_staging_without_versions_is_refused_before_anything_is_spent(
         require_dimensions(bound, without_versions)
 
 
+@pytest.mark.usefixtures("engine")
 def test_nobody_is_counted_from_staging_without_versions(
     bound: BoundSpecification, without_versions: Staging, secret: PeriodKey
 ) -> None:

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import pytest
+
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.people.bounding import bounded_groups
 from pipeline.privacy.levels import LevelKey
 from pipeline.spec import BoundSpecification
 from tests.builders import StagingOf
 
+pytestmark = pytest.mark.usefixtures("engine")
 COUNTRY = LevelKey("", ("country",), 1)
 
 
