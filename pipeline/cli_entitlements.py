@@ -110,6 +110,7 @@ def _delivered(done: Delivered) -> Iterator[str]:
     for one in stores:
         yield from (f"{one.recipient}: {path} is in {one.store}" for path in one.sent)
         yield from (f"{one.recipient}: {path} is taken back from {one.store}" for path in one.withdrawn)
+    yield from notices.problems if notices and not notices.failed else ()  # they are tried again
     sent, withdrawn = sum(len(one.sent) for one in stores), sum(len(one.withdrawn) for one in stores)
     told = [f"{len(done.written)} bundles were written"] if done.written else []
     told += [f"{sent} editions were sent to stores"] if sent else []

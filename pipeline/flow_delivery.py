@@ -42,10 +42,10 @@ class Delivered:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Everything that could not be done, in words."""
+        """Everything that could not be done, in words. A notice that waits for its next try is none of it."""
         told = [str(failure) for failure in self.failures]
         told += self.sending.problems if self.sending else ()
-        told += self.notices.problems if self.notices else ()
+        told += self.notices.problems if self.notices and self.notices.failed else ()
         return tuple(told)
 
     def require(self) -> None:
@@ -97,7 +97,8 @@ def deliver_everything() -> str:
     """Bring all recipients up to date; returns ``delivery``.
 
     Raises:
-        DemographicsError: Something could not be done, such as a store that does not answer; everything else was.
+        DemographicsError: Something could not be done, such as a store that does not answer, or a notice was given up;
+            everything else was.
     """
     deliver().require()
     return DELIVERY
