@@ -58,7 +58,7 @@ def operations(schema: Any) -> list[Any]:
 
 
 def test_the_schema_has_every_address(schema: Any) -> None:
-    assert len(operations(schema)) == 10
+    assert len(operations(schema)) == 12
 
 
 @pytest.mark.parametrize("with_token", [True, False])
