@@ -241,6 +241,15 @@ def test_a_stranger_is_shown_nothing(portal: Portal) -> None:
     assert asked >= 10
 
 
+def test_no_request_is_logged_even_where_a_library_sets_up_logging_anew(
+    portal: Portal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
+    with caplog.at_level(logging.INFO), portal.browser() as browser:
+        assert browser.get("/healthz").status_code == 200
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+
+
 def test_whether_pages_can_be_answered_is_told_without_an_account(browser: Browser) -> None:
     answer = browser.get("/healthz")
     assert (answer.status_code, answer.text) == (200, "ok")

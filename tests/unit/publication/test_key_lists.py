@@ -136,8 +136,8 @@ def test_the_minisign_program_reads_keys_lists_and_signatures_old_and_new(site: 
     assert minisign(target / "manifest.json", old).returncode == 0
     refused = minisign(target / "manifest.json", new)
     assert refused.returncode != 0
-    for one in listed(site).keys:  # it prints both ids as we do
-        assert one.id.encode() in refused.stderr + refused.stdout
+    for one in listed(site).keys:  # it prints both ids as we do, but for zeros at their beginning
+        assert one.id.lstrip("0").encode() in refused.stderr + refused.stdout
     assert minisign(site.published / "keys.json", new).returncode == 0
     assert minisign(site.published / "keys.json", old).returncode != 0
 

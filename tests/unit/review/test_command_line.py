@@ -174,8 +174,10 @@ def test_what_is_withdrawn_is_noted_and_tombstones_stand_in_its_place(workspace:
     Ledger.open(workspace.ledger).record(EntryKind.PUBLISHED, KEY, {"manifests": {"partner": "0" * 64}})
     result = run(workspace, "review", "withdraw", *BY_ANA)
     assert (result.exit_code, result.stdout) == (
-        0, "weekly/2026-W41/r1 is withdrawn; its bundles are gone, and tombstones stand in their place.\n"
-    )  # fmt: skip
+        0,
+        "weekly/2026-W41/r1 is withdrawn; its bundles are gone, and tombstones stand in their place.\n"
+        "Nobody has downloaded it.\n",
+    )
     assert tombstone_of(workspace.bundle(Audience.PARTNER, "weekly", "2026-W41", 1)) is not None
     assert events(workspace)[-1] == ("ana", What.WITHDREW, "weekly/2026-W41/r1")
     assert "was withdrawn before" in run(workspace, "review", "withdraw", *BY_ANA).stdout
