@@ -34,9 +34,10 @@ from tests.portals import Portal, serving
 PRODUCT = "weekly_audience"
 LOCK = Path(__file__).with_name("delta_sharing.lock")
 UV = Path(sys.executable).with_name("uv")
-# What a recipient would write; prints JSON.
+# What a recipient would write; prints JSON. It ends without the interpreter's own clearing up, in which threads of the
+# client's native libraries now and then abort a process that has read and told everything.
 PROGRAM = """
-import json, sys
+import json, os, sys
 import delta_sharing
 profile, what = sys.argv[1], json.loads(sys.argv[2])
 if what["do"] == "list":
@@ -46,6 +47,8 @@ else:
     frame = delta_sharing.load_as_pandas(f"{profile}#{what['table']}", **what.get("more", {}))
     types = {name: str(kind) for name, kind in frame.dtypes.items()}
     print(json.dumps({"types": types, "rows": json.loads(frame.to_json(orient="records", date_format="iso"))}))
+sys.stdout.flush()
+os._exit(0)
 """
 
 
