@@ -15,6 +15,8 @@ RELEASES_VARIABLE = "DEMOGRAPHICS_RELEASES"
 LEDGER_VARIABLE = "DEMOGRAPHICS_LEDGER"
 KEYS_VARIABLE = "DEMOGRAPHICS_KEYS"
 MASTER_KEY_VARIABLE = "DEMOGRAPHICS_MASTER_KEY"
+STAGING_VARIABLE = "DEMOGRAPHICS_STAGING"
+STAGING_CONNECTION_VARIABLE = "DEMOGRAPHICS_STAGING_CONNECTION"
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,18 @@ class Workspace:
         """``AIRFLOW_HOME``."""
         return self.home / "airflow"
 
+    @property
+    def staging_address(self) -> str:
+        """The object store that staging lies in, ``DEMOGRAPHICS_STAGING``; empty where it lies in the site's folder."""
+        return os.environ.get(STAGING_VARIABLE, "")
+
+    @property
+    def staging_connection(self) -> str | None:
+        """The Airflow connection with that store's credentials, ``DEMOGRAPHICS_STAGING_CONNECTION``, if any."""
+        return os.environ.get(STAGING_CONNECTION_VARIABLE, "") or None
+
     def staging(self, population: Population, period: Period) -> Path:
-        """Staging of one period: ``part-*.parquet`` and ``manifest.json``."""
+        """Staging of one period, unless it lies in an object store; beside it the period's lock, wherever that is."""
         return self.home / "staging" / population / str(period)
 
     def period_key(self, population: Population, period: Period) -> Path:

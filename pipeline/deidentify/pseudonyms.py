@@ -18,7 +18,7 @@ from pipeline.periods import Period
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
-_BUCKET_DIGITS: Final = 8  # leading hexadecimal digits of the pseudonym that choose the bucket
+BUCKET_DIGITS: Final = 8  # leading hexadecimal digits of the pseudonym that choose the bucket
 PSEUDONYM_DIGITS: Final = 32  # 128 bits: no two of a billion people share one (p < 2e-21)
 _BLOCK: Final = hashlib.sha256().block_size
 
@@ -86,7 +86,7 @@ def people_between(number: int, buckets: int) -> str:
         number: Of the bucket, from 0.
         buckets: How many there are; somebody without a pseudonym is in none.
     """
-    low, high = (f"{point * 16**_BUCKET_DIGITS // buckets:0{_BUCKET_DIGITS}x}" for point in (number, number + 1))
+    low, high = (f"{point * 16**BUCKET_DIGITS // buckets:0{BUCKET_DIGITS}x}" for point in (number, number + 1))
     conditions = [
         "person IS NOT NULL",
         *[f"person >= '{low}'"] * (number > 0),
