@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -20,8 +22,24 @@ BLOCK_BYTES: Final = 56 << 20  # about as many usual lines as a block has; large
 # A file of tiny lines would need far more memory than its bytes.
 BLOCK_LINES: Final = 2 * 122_880
 BATCH_LINES: Final = 8_192  # the engine reads batches in parallel
+_LOOKED_THROUGH: Final = 64 << 10  # bytes that are read at a time to find where a line ends
 _OVERLONG: Final = b"-\n"  # stands for a line longer than a piece; no format matches it
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Some lines of a file that is not packed, told by their bytes.
+
+    Attributes:
+        start: Where the first of them begins.
+        stop: Where the next line begins; the length of the file, where there is none.
+        is_last: Whether there is none.
+    """
+
+    start: int
+    stop: int
+    is_last: bool
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,8 @@ class Block:
     position: int
 
 
-def read_blocks(file: LogFile, tell: Callable[[bytes], None]) -> Generator[Block, None, None]:
-    """The lines of a file.
+def read_blocks(file: LogFile, tell: Callable[[bytes], None], span: Span | None = None) -> Generator[Block, None, None]:
+    """The lines of a file, or of a span of it, whose lines are numbered from 1.
 
     A line keeps its line feed; the last one gets one. A byte order mark is no part of the first line. Bytes that are no
     characters of the encoding become U+FFFD. Lines longer than ``PIECE_BYTES`` become ``-``. Blank lines at the end
@@ -48,14 +66,16 @@ def read_blocks(file: LogFile, tell: Callable[[bytes], None]) -> Generator[Block
     Args:
         file: The file.
         tell: Told all unpacked bytes, in order, before the lines that they hold are yielded.
+        span: Which lines; None for all.
 
     Raises:
         SourceError: The file cannot be read, is damaged, or is written in UTF-16.
     """
     with file.open() as stored:
-        stream = _Told(unpacked(stored, file.label), tell)  # kept until the end: Arrow's closes the file with itself
+        source = unpacked(stored, file.label) if span is None else _Spanned(stored, span)
+        stream = _Told(source, tell)  # kept until the end: Arrow's closes the file with itself
         first = 1
-        for joined in _joined(_whole_lines(stream, file.label)):
+        for joined in _joined(_whole_lines(stream, file.label, span)):
             for lines in _tables(joined, file.source.encoding, first):
                 first += lines.num_rows
                 yield Block(lines, stored.tell())
@@ -73,9 +93,64 @@ class _Told:
         return fresh
 
 
-def _whole_lines(stream: Stream, label: str) -> Iterator[bytes]:
+def first_lines(file: LogFile, number: int) -> pa.Table:
+    """At least so many of the first lines of a file, as ``read_blocks`` has them; all, where it has fewer.
+
+    Raises:
+        SourceError: See ``read_blocks``.
+    """
+    with file.open() as stored:
+        stream = unpacked(stored, file.label)
+        found = b""
+        for piece in _whole_lines(stream, file.label):
+            found += piece
+            if found.count(b"\n") >= number:
+                break
+        return next(_tables(found, file.source.encoding, 1))
+
+
+def cut(file: LogFile, number: int) -> tuple[Span, ...]:
+    """Cut a file that is not packed into spans of about the same length; fewer where lines are long.
+
+    Args:
+        file: Its size is that which it had when it was found: what was added since is in no span.
+        number: Of spans, at most.
+
+    Raises:
+        SourceError: The file cannot be read.
+    """
+    with file.open() as stored:
+        ends = [_next_line(stored, file.size * place // number, file.size) for place in range(1, number)]
+    bounds = sorted({0, *ends, file.size})
+    return tuple(Span(start, stop, stop == file.size) for start, stop in pairwise(bounds))
+
+
+def _next_line(stored: io.BufferedReader, start: int, size: int) -> int:
+    """Where the first line begins after a place."""
+    stored.seek(start)
+    while piece := stored.read(_LOOKED_THROUGH):
+        if end := piece.find(b"\n") + 1:
+            return min(start + end, size)
+        start += len(piece)
+    return size
+
+
+class _Spanned:
+    """The bytes of a span."""
+
+    def __init__(self, stored: io.BufferedReader, span: Span) -> None:
+        self._stored, self._left = stored, span.stop - span.start
+        stored.seek(span.start)
+
+    def read(self, size: int, /) -> bytes:
+        fresh = self._stored.read(min(size, self._left))
+        self._left -= len(fresh)
+        return fresh
+
+
+def _whole_lines(stream: Stream, label: str, span: Span | None = None) -> Iterator[bytes]:
     """Pieces of a file that end with a line feed; held back by one, so that the last can be told."""
-    held, carry, overlong = b"", _start(stream, label), False
+    held, carry, overlong = b"", b"" if span and span.start else _start(stream, label), False
     while fresh := stream.read(PIECE_BYTES - len(carry)):
         piece, carry = carry + fresh, b""
         end = piece.rfind(b"\n") + 1
@@ -89,7 +164,9 @@ def _whole_lines(stream: Stream, label: str) -> Iterator[bytes]:
         if held:
             yield held
         held = whole
-    if last := (held + (_OVERLONG if overlong else carry)).rstrip(b"\r\n"):
+    if span and not span.is_last:
+        yield held + carry
+    elif last := (held + (_OVERLONG if overlong else carry)).rstrip(b"\r\n"):
         yield last + b"\n"
 
 

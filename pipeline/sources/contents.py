@@ -9,14 +9,10 @@ where some of their lines are alike; only a log that is wholly the beginning of 
 
 from __future__ import annotations
 
-import codecs
-import hashlib
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
 
 import pyarrow as pa
 
@@ -25,14 +21,9 @@ from pipeline.progress import Progress, silent
 from pipeline.site import LogSource
 from pipeline.sources.ahead import one_ahead
 from pipeline.sources.blocks import PIECE_BYTES, read_blocks
-from pipeline.sources.packing import packing_of, unpacked
+from pipeline.sources.heads import HEAD_BYTES, Extent, Head, PrefixDigest, heads_of
+from pipeline.sources.packing import unpacked
 from pipeline.sources.places import LogFile
-
-HEAD_BYTES: Final = 64 << 10  # unpacked; files that differ in them are not compared further
-_MARKS: Final = (0, *(1 << power for power in range(6, 17)))  # 64 bytes to 64 KiB: files agree up to one, or differ
-_AT_ONCE: Final = 8  # heads that are fetched at the same time: object stores answer late, but many
-
-Extent = tuple[int, str]  # number of bytes, and the SHA-256 of so many
 
 
 @dataclass(frozen=True)
@@ -74,21 +65,29 @@ class Intake:
         files: The files.
         earlier: Contents that were read before, by an earlier run.
         progress: Told the bytes as stored that were read or left out, of all.
+        is_all: Whether these are all files: then there must be a line in one of them.
 
     Attributes:
         contents: What was read so far, in order; an empty file, or one of blank lines only, is no content.
         copies: Number of files left out so far, because their content was read from another.
 
     Raises:
-        SourceError: A file cannot be read, or there are visitor logs and no line in any.
+        SourceError: A file cannot be read, or is another than the one that was found; or they are all files, visitor
+            logs among them, and there is no line in any.
     """
 
     def __init__(
-        self, files: Sequence[LogFile], earlier: Sequence[LogContent] = (), progress: Progress = silent
+        self,
+        files: Sequence[LogFile],
+        earlier: Sequence[LogContent] = (),
+        progress: Progress = silent,
+        *,
+        is_all: bool = True,
     ) -> None:
         self._files = tuple(files)
         self._earlier = tuple(earlier)
         self._progress = progress
+        self._is_all = is_all
         self._total = sum(file.size for file in self._files)
         self.contents: tuple[LogContent, ...] = ()
         self.copies = 0
@@ -101,7 +100,7 @@ class Intake:
 
     def __iter__(self) -> Generator[DistinctLog, None, None]:
         self.contents, self.copies, self._met = (), 0, set()
-        heads = _heads(self._files)
+        heads = heads_of(self._files)
         lengths, extents = self._compared(heads)
         # A file can only be a copy of one that is at least as long; among the others the order stays.
         order = sorted(range(len(heads)), key=lambda place: -lengths.get(place, HEAD_BYTES + 1))
@@ -117,12 +116,8 @@ class Intake:
                 yield from self._read(file, PrefixDigest(sought.lengths(heads[place])), sought, before)
             before += file.size
         self._progress("reading visitor logs", self._total, self._total)
-        if not self.contents and any(isinstance(file.source, LogSource) for file in self._files):
-            raise SourceError(
-                "visitor logs must hold at least one line",
-                value="only empty files",
-                remedy="Check that the site file names the right logs.",
-            )
+        if self._is_all and not self.contents and any(isinstance(file.source, LogSource) for file in self._files):
+            raise without_lines()
 
     def _read(
         self, file: LogFile, digest: PrefixDigest, sought: _Sought, before: int
@@ -148,7 +143,7 @@ class Intake:
                 yield block.lines
         counted.is_whole = True
 
-    def _compared(self, heads: Sequence[_Head]) -> tuple[dict[int, int], dict[int, Extent]]:
+    def _compared(self, heads: Sequence[Head]) -> tuple[dict[int, int], dict[int, Extent]]:
         """Length and extent by place, of every file that may be a copy of another, or may have one."""
         extents = {place: head.whole for place, head in enumerate(heads) if head.whole}
         lengths = {place: extent[0] for place, extent in extents.items()}
@@ -173,41 +168,13 @@ class Intake:
         return (digest.bytes, digest.sha256) if most is None else (most, extents[most])
 
 
-class PrefixDigest:
-    """SHA-256 of a stream, and of its beginnings of some lengths.
-
-    Args:
-        lengths: Of the beginnings, in bytes; those that the stream does not reach are left out.
-    """
-
-    def __init__(self, lengths: Sequence[int] | set[int] = ()) -> None:
-        self._sha = hashlib.sha256()
-        self._ahead = sorted(lengths, reverse=True)
-        self._found: dict[int, str] = {}
-        self.bytes = 0
-
-    def update(self, piece: bytes) -> None:
-        """Go on with these bytes."""
-        rest = memoryview(piece)
-        while self._ahead and self._ahead[-1] <= self.bytes + len(rest):
-            cut = self._ahead.pop() - self.bytes
-            self._take(rest[:cut])
-            rest = rest[cut:]
-            self._found[self.bytes] = self.sha256
-        self._take(rest)
-
-    def finish(self) -> Mapping[int, str]:
-        """Digests by length, that of the whole among them."""
-        return {**self._found, self.bytes: self.sha256}
-
-    @property
-    def sha256(self) -> str:
-        """Of the bytes so far, in hexadecimal digits."""
-        return self._sha.hexdigest()
-
-    def _take(self, piece: memoryview) -> None:
-        self._sha.update(piece)
-        self.bytes += len(piece)
+def without_lines() -> SourceError:
+    """The error for visitor logs without any line."""
+    return SourceError(
+        "visitor logs must hold at least one line",
+        value="only empty files",
+        remedy="Check that the site file names the right logs.",
+    )
 
 
 @dataclass
@@ -218,50 +185,7 @@ class _Counted:
     is_whole: bool = False
 
 
-@dataclass(frozen=True)
-class _Head:
-    """How a file begins.
-
-    Attributes:
-        is_packed: Whether its size as stored is not its size.
-        is_blank: Whether it holds no line.
-        marks: SHA-256 of its beginnings, by their length in bytes: those of ``_MARKS`` that it reaches.
-        whole: Its extent, where it does not go on after the head.
-    """
-
-    is_packed: bool
-    is_blank: bool
-    marks: Mapping[int, str]
-    whole: Extent | None
-
-    @property
-    def longest(self) -> Extent:
-        """The last mark: files that begin with this one have it, too."""
-        return max(self.marks.items())
-
-
-def _heads(files: Sequence[LogFile]) -> list[_Head]:
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="looking") as threads:
-        return list(threads.map(_head, files))
-
-
-def _head(file: LogFile) -> _Head:
-    with file.open(2 * HEAD_BYTES) as stored:
-        is_packed = packing_of(stored, file.label) is not None
-        stream = unpacked(stored, file.label)
-        head = b""
-        while len(head) <= HEAD_BYTES and (fresh := stream.read(HEAD_BYTES + 1 - len(head))):
-            head += fresh
-    goes_on = len(head) > HEAD_BYTES
-    head = head[:HEAD_BYTES]
-    digest = PrefixDigest(_MARKS)
-    digest.update(head)
-    marks = {length: sha256 for length, sha256 in digest.finish().items() if length in _MARKS}
-    is_blank = not goes_on and not head.removeprefix(codecs.BOM_UTF8).strip(b"\r\n")
-    return _Head(is_packed, is_blank, marks, None if goes_on else (digest.bytes, digest.sha256))
-
-
-def _alike(heads: Sequence[_Head]) -> Iterator[list[int]]:
+def _alike(heads: Sequence[Head]) -> Iterator[list[int]]:
     """Places of files that go on after their heads, and whose heads agree."""
     places: defaultdict[Extent, list[int]] = defaultdict(list)
     for place, head in enumerate(heads):
@@ -273,14 +197,14 @@ def _alike(heads: Sequence[_Head]) -> Iterator[list[int]]:
 class _Sought:
     """Which beginnings of a file are worth a digest: those as long as an earlier content, or as a file like it."""
 
-    def __init__(self, heads: Sequence[_Head], extents: Mapping[int, Extent], earlier: Sequence[LogContent]) -> None:
+    def __init__(self, heads: Sequence[Head], extents: Mapping[int, Extent], earlier: Sequence[LogContent]) -> None:
         self._earlier = {content.bytes for content in earlier}
         self._wanted = {(content.bytes, content.sha256) for content in earlier} | set(extents.values())
         self._of_mark: defaultdict[Extent, set[int]] = defaultdict(set)
         for place, extent in extents.items():
             self._of_mark[heads[place].longest].add(extent[0])
 
-    def lengths(self, head: _Head) -> set[int]:
+    def lengths(self, head: Head) -> set[int]:
         """In bytes; of the beginnings of the file with this head."""
         return self._earlier.union(*(self._of_mark.get(mark, ()) for mark in head.marks.items()))
 

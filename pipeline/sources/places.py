@@ -32,6 +32,8 @@ class LogFile:
         size: Bytes as stored.
         identity: What tells it from other files, whatever it is called.
         opener: Opens it; told how many bytes to fetch at a time.
+        address: Where it is found again, see ``found_again``.
+        begins: Length and SHA-256 of how it began when it was found; None where nobody looked. It may have grown since.
     """
 
     label: str
@@ -39,6 +41,8 @@ class LogFile:
     size: int
     identity: Hashable = field(repr=False)
     opener: Callable[[int], io.BufferedReader] = field(repr=False, compare=False)
+    address: str = field(default="", repr=False)
+    begins: tuple[int, str] | None = field(default=None, repr=False, compare=False)
 
     def open(self, span: int = SPAN) -> io.BufferedReader:
         """Open it for reading the bytes as they are stored, ``span`` at a time.
@@ -77,11 +81,26 @@ def find_logs(
     return tuple(found.values())
 
 
-_Find = Callable[[str, LogSource | ErrorLogSource], list[LogFile]]
+def found_again(address: str, source: LogSource | ErrorLogSource, base: Path, find_remote: FindRemote) -> LogFile:
+    """A file that was found before, perhaps by another process or on another machine.
+
+    Args:
+        address: Of the file, as ``LogFile`` has it.
+        source: What the site file says of it.
+        base: What its label is relative to.
+        find_remote: Finds the file at an address of a store; see ``stores.Stores``.
+
+    Raises:
+        SourceError: It is gone, or cannot be read.
+    """
+    return find_remote(address, source)[0] if _ADDRESS in address else _local_log(Path(address), base, source)
+
+
+FindRemote = Callable[[str, LogSource | ErrorLogSource], list[LogFile]]
 
 
 def _files(
-    pattern: str, source: LogSource | ErrorLogSource, base: Path, days: Sequence[dt.date], find_remote: _Find
+    pattern: str, source: LogSource | ErrorLogSource, base: Path, days: Sequence[dt.date], find_remote: FindRemote
 ) -> list[LogFile]:
     found: list[LogFile] = []
     for one in _of_days(pattern, days):
@@ -210,7 +229,7 @@ def _local_log(path: Path, base: Path, source: LogSource | ErrorLogSource) -> Lo
     def opener(span: int) -> io.BufferedReader:
         return io.BufferedReader(_LocalFile(path, label, entry), min(span, _LOCAL_SPAN))
 
-    return LogFile(label, source, entry.st_size, (entry.st_dev, entry.st_ino), opener)
+    return LogFile(label, source, entry.st_size, (entry.st_dev, entry.st_ino), opener, str(path.absolute()))
 
 
 _LOCAL_SPAN: Final = 256 << 10  # larger reads pass the buffer by

@@ -36,12 +36,25 @@ class Stores:
             SourceError: The address or the connection is none that is known, the store does not answer or refuses, or
                 there is a folder.
         """
-        address = _address(pattern)
+        return self._asked(pattern, source, _Store.find)
+
+    def at(self, address: str, source: LogSource | ErrorLogSource) -> list[LogFile]:
+        """The file at the address of one that was found before, see ``places.found_again``; none is taken for a glob.
+
+        Raises:
+            SourceError: As ``find``, or it is gone.
+        """
+        return self._asked(address, source, _Store.again)
+
+    def _asked(
+        self, text: str, source: LogSource | ErrorLogSource, ask: Callable[[_Store, Address, Any], list[LogFile]]
+    ) -> list[LogFile]:
+        address = _address(text)
         place = (address.protocol, address.server, source.connection)
         with _told(f"{address.root}/{address.path}"):
             if place not in self._known:
                 self._known[place] = _Store(address, source.connection)
-            return self._known[place].find(address, source)
+            return ask(self._known[place], address, source)
 
 
 def _address(pattern: str) -> Address:
@@ -79,6 +92,9 @@ class _Store:
             entries = [literal] if literal else []
         return [self._log(entry, address, source) for entry in entries]
 
+    def again(self, address: Address, source: LogSource | ErrorLogSource) -> list[LogFile]:
+        return [self._log(self._files.info(address.pattern), address, source)]
+
     def _globbed(self, pattern: str) -> list[Any]:
         found = [self._followed(entry) for entry in self._files.glob(pattern, detail=True).values()]
         # A name that ends with a slash is how consoles of S3 write an empty folder.
@@ -95,12 +111,15 @@ class _Store:
 
     def _log(self, entry: Any, address: Address, source: LogSource | ErrorLogSource) -> LogFile:
         path, size = str(entry["name"]), int(entry["size"] or 0)
-        label = shown(f"s3://{path}" if self._protocol == "s3" else f"{address.root}{path}")
+        whole = f"s3://{path}" if self._protocol == "s3" else f"{address.root}{path}"
+        label = shown(whole)
+        user = dict(address.server).get("username")
+        found_at = whole.replace("://", f"://{user}@", 1) if user else whole
 
         def opener(span: int) -> io.BufferedReader:
             return io.BufferedReader(self._opened(path, label, size), max(min(span, size), 1))
 
-        return LogFile(label, source, size, (label, address.server, self._connection), opener)
+        return LogFile(label, source, size, (label, address.server, self._connection), opener, found_at)
 
     def _opened(self, path: str, label: str, size: int) -> _RemoteFile:
         if not size:  # a pipe on a server has no size either, and would be waited for
@@ -145,12 +164,19 @@ class _RemoteFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
     def tell(self) -> int:
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         count = min(len(buffer), self._size - self._at)
-        if not count:
+        if count <= 0:
             return 0
         with _told(self._label):
             fetched = self._fetch(self._at, count)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import SourceError
 from pipeline.site import ErrorLogSource
-from pipeline.sources import blocks, contents
-from pipeline.sources.contents import PrefixDigest
+from pipeline.sources import blocks, heads
+from pipeline.sources.heads import PrefixDigest
 from pipeline.sources.logs import Intake, LogContent, LogFile, find_logs
 from tests.log_files import log_of, readers, written
 
@@ -273,4 +273,4 @@ def test_any_mixture_of_copies_is_read_once(tmp_path_factory: pytest.TempPathFac
 
 
 def test_the_head_is_as_long_as_the_last_mark() -> None:
-    assert max(contents._MARKS) == contents.HEAD_BYTES
+    assert max(heads._MARKS) == heads.HEAD_BYTES
