@@ -6,7 +6,6 @@ import codecs
 import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,7 +21,6 @@ BLOCK_BYTES: Final = 56 << 20  # about as many usual lines as a block has; large
 # A file of tiny lines would need far more memory than its bytes.
 BLOCK_LINES: Final = 2 * 122_880
 BATCH_LINES: Final = 8_192  # the engine reads batches in parallel
-_LOOKED_THROUGH: Final = 64 << 10  # bytes that are read at a time to find where a line ends
 _OVERLONG: Final = b"-\n"  # stands for a line longer than a piece; no format matches it
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -34,11 +32,13 @@ class Span:
     Attributes:
         start: Where the first of them begins.
         stop: Where the next line begins; the length of the file, where there is none.
-        is_last: Whether there is none.
+        first: Number of the first of them.
+        is_last: Whether no line follows.
     """
 
     start: int
     stop: int
+    first: int
     is_last: bool
 
 
@@ -57,7 +57,7 @@ class Block:
 
 
 def read_blocks(file: LogFile, tell: Callable[[bytes], None], span: Span | None = None) -> Generator[Block, None, None]:
-    """The lines of a file, or of a span of it, whose lines are numbered from 1.
+    """The lines of a file, or of a span of it.
 
     A line keeps its line feed; the last one gets one. A byte order mark is no part of the first line. Bytes that are no
     characters of the encoding become U+FFFD. Lines longer than ``PIECE_BYTES`` become ``-``. Blank lines at the end
@@ -74,7 +74,7 @@ def read_blocks(file: LogFile, tell: Callable[[bytes], None], span: Span | None 
     with file.open() as stored:
         source = unpacked(stored, file.label) if span is None else _Spanned(stored, span)
         stream = _Told(source, tell)  # kept until the end: Arrow's closes the file with itself
-        first = 1
+        first = span.first if span else 1
         for joined in _joined(_whole_lines(stream, file.label, span)):
             for lines in _tables(joined, file.source.encoding, first):
                 first += lines.num_rows
@@ -109,30 +109,35 @@ def first_lines(file: LogFile, number: int) -> pa.Table:
         return next(_tables(found, file.source.encoding, 1))
 
 
-def cut(file: LogFile, number: int) -> tuple[Span, ...]:
-    """Cut a file that is not packed into spans of about the same length; fewer where lines are long.
+def cut(file: LogFile, number: int, tell: Callable[[bytes], None]) -> tuple[Span, ...]:
+    """Cut a file that is not packed into spans of about the same length, in one pass; fewer where lines are long.
 
     Args:
         file: Its size is that which it had when it was found: what was added since is in no span.
         number: Of spans, at most.
+        tell: Told all bytes of the spans, in order.
 
     Raises:
         SourceError: The file cannot be read.
     """
+    wanted = [file.size * place // number for place in range(1, number)]
+    starts, at, lines = [(0, 1)], 0, 0  # where a span begins, and the number of its first line
     with file.open() as stored:
-        ends = [_next_line(stored, file.size * place // number, file.size) for place in range(1, number)]
-    bounds = sorted({0, *ends, file.size})
-    return tuple(Span(start, stop, stop == file.size) for start, stop in pairwise(bounds))
-
-
-def _next_line(stored: io.BufferedReader, start: int, size: int) -> int:
-    """Where the first line begins after a place."""
-    stored.seek(start)
-    while piece := stored.read(_LOOKED_THROUGH):
-        if end := piece.find(b"\n") + 1:
-            return min(start + end, size)
-        start += len(piece)
-    return size
+        whole = _Spanned(stored, Span(0, file.size, 1, is_last=True))
+        while piece := whole.read(PIECE_BYTES):
+            tell(piece)
+            while wanted and wanted[0] < at + len(piece):
+                if not (end := piece.find(b"\n", max(wanted[0] - at, 0)) + 1):
+                    wanted[0] = at + len(piece)
+                    break
+                if at + end < file.size:
+                    starts.append((at + end, lines + piece.count(b"\n", 0, end) + 1))
+                wanted = [place for place in wanted if place >= at + end]
+            at, lines = at + len(piece), lines + piece.count(b"\n")
+    stops = [*(start for start, _ in starts[1:]), file.size]
+    return tuple(
+        Span(start, stop, first, is_last=stop == file.size) for (start, first), stop in zip(starts, stops, strict=True)
+    )
 
 
 class _Spanned:
