@@ -1,0 +1,1 @@
+"""What the product is tested and measured by; a package, because an installed one is called ``tests`` too."""

@@ -1,0 +1,6 @@
+"""Benchmarks: ``make bench`` runs all of them, ``make bench BENCH="ledger portal"`` those that are named.
+
+Each module ``bench_NAME`` has a function ``figures(small)`` that yields figures (``reporting``) of what it measured
+with ``measuring``; ``small`` asks for sizes of a second or two, by which tests see that a benchmark still runs. Results
+are kept in ``results/`` and make the page ``docs/benchmarks.md``.
+"""
