@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache, reduce
@@ -32,6 +32,8 @@ _STEPS: Final = 10
 _WIDEST: Final = 1e-3
 # How much of a discrete Gaussian is left out, as dp-accounting does: 1e-30 lies beyond so many sigmas.
 _BOUND: Final = 11.6
+# More than floating point may lose where a few thousand numbers are added.
+_ROUNDED: Final = 1 + 1e-9
 
 Times = tuple[tuple[str, int], ...]
 
@@ -53,6 +55,42 @@ class Charge(Document):
     delta: float
     infinite: bool = False
     """Without noise: for comparing with exact answers, and beyond any cap."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Charges added up, so that one more is added without looking at each of them again.
+
+    Attributes:
+        counts: As of a charge, of all of them.
+        pure: As well.
+        gaussians: As well.
+        delta: Of all rules, exactly as the decimals that the charges' deltas are written as: deltas which use a cap up
+            to the last digit fit under it.
+        infinite: Whether one of them is.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    pure: Mapping[str, int] = field(default_factory=dict)
+    gaussians: Mapping[str, int] = field(default_factory=dict)
+    delta: Fraction = Fraction(0)
+    infinite: bool = False
+
+    def plus(self, other: Charge | Sum) -> Sum:
+        """Both together."""
+        delta = other.delta if isinstance(other, Sum) else _written(other.delta)
+        return Sum(
+            _added(self.counts, other.counts),
+            _added(self.pure, other.pure),
+            _added(self.gaussians, other.gaussians),
+            self.delta + delta,
+            self.infinite or other.infinite,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added."""
+        return self == Sum()
 
 
 @dataclass(frozen=True)
@@ -100,24 +138,52 @@ def compose(charges: Iterable[Charge], delta: float) -> Loss:
     Returns:
         Epsilon (infinite where the charges' deltas alone exceed ``delta``), and the ``delta`` it holds at.
     """
-    every = list(charges)
-    if not every:
+    return loss_of(total(charges), delta)
+
+
+def total(charges: Iterable[Charge | Sum]) -> Sum:
+    """All charges added up."""
+    return reduce(Sum.plus, charges, Sum())
+
+
+def loss_of(charges: Sum, delta: float) -> Loss:
+    """What ``compose`` tells, of charges that were added up before."""
+    if charges.is_empty:
         return Loss(0.0, 0.0)
-    # As the decimals that they are written as, so that deltas which use a cap up to the last digit fit under it.
-    left = Fraction(str(delta)) - sum(Fraction(str(one.delta)) for one in every)
-    if left < 0 or any(one.infinite for one in every):
+    left = _left(charges, delta)
+    if left is None:
         return Loss(math.inf, delta)
+    return Loss(_epsilon(*_parts(charges), left), delta)
+
+
+def quick_bound(charges: Sum, delta: float) -> float:
+    """An epsilon that ``loss_of`` does not exceed, in microseconds: infinite where the charges' deltas exceed delta."""
+    left = _left(charges, delta)
+    return math.inf if left is None else _simple(*_parts(charges), left)
+
+
+def _left(charges: Sum, delta: float) -> float | None:
+    """What the charges' rules leave of delta; None where that is less than nothing, or there is no noise."""
+    left = _written(delta) - charges.delta
+    return None if left < 0 or charges.infinite else float(left)
+
+
+def _parts(charges: Sum) -> tuple[Times, Times, Times]:
     counts, pure, gaussians = (
-        _added(parts) for parts in zip(*((one.counts, one.pure, one.gaussians) for one in every), strict=True)
+        tuple(sorted(part.items())) for part in (charges.counts, charges.pure, charges.gaussians)
     )
-    return Loss(_epsilon(counts, pure, gaussians, float(left)), delta)
+    return counts, pure, gaussians
 
 
-def _added(parts: Iterable[dict[str, int]]) -> Times:
-    total: Counter[str] = Counter()
-    for part in parts:
-        total.update(part)
-    return tuple(sorted(total.items()))
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    if not one or not other:
+        return one or other
+    return {**one, **{key: one.get(key, 0) + times for key, times in other.items()}}
+
+
+@lru_cache(maxsize=1024)
+def _written(delta: float) -> Fraction:
+    return Fraction(str(delta))
 
 
 def _decimal(epsilon: Fraction) -> str:
@@ -127,11 +193,23 @@ def _decimal(epsilon: Fraction) -> str:
 
 @lru_cache(maxsize=1024)
 def _epsilon(counts: Times, pure: Times, gaussians: Times, delta: float) -> float:
-    # Basic composition holds too, and is tighter for a few large losses.
-    basic = math.inf if gaussians else float(sum(Fraction(epsilon) * times for epsilon, times in (*counts, *pure)))
+    simple = _simple(counts, pure, gaussians, delta)
+    if delta < SMALLEST_DELTA:
+        return simple
+    return min(float(_composed(counts, pure, gaussians).get_epsilon_for_delta(delta)), simple)
+
+
+def _simple(counts: Times, pure: Times, gaussians: Times, delta: float) -> float:
+    """The better of two bounds that hold too: basic composition, tighter for a few large losses, and zCDP."""
+    two_valued = [(Fraction(epsilon), times) for epsilon, times in (*counts, *pure)]
+    basic = math.inf if gaussians else float(sum(epsilon * times for epsilon, times in two_valued))
     if delta < SMALLEST_DELTA:
         return basic
-    return min(float(_composed(counts, pure, gaussians).get_epsilon_for_delta(delta)), basic)
+    # Bun and Steinke, "Concentrated Differential Privacy", TCC 2016, propositions 1.3, 1.4 and 1.6; discrete Gaussians:
+    # Canonne, Kamath and Steinke, NeurIPS 2020, theorem 4.
+    rho = sum(float(epsilon) ** 2 / 2 * times for epsilon, times in two_valued)
+    rho += sum((largest / sigma) ** 2 / 2 * times for sigma, largest, times in _bells(gaussians))
+    return min(basic, (rho + 2 * math.sqrt(rho * math.log(1 / delta))) * _ROUNDED)
 
 
 def _composed(counts: Times, pure: Times, gaussians: Times) -> Any:
@@ -139,11 +217,16 @@ def _composed(counts: Times, pure: Times, gaussians: Times) -> Any:
     # The worst of all epsilon-DP mechanisms loses +epsilon or -epsilon, as does discrete Laplace noise on one unit
     # (Kairouz, Oh and Viswanath, "The Composition Theorem for Differential Privacy", 2015).
     two_valued = [(float(epsilon), times) for epsilon, times in (*counts, *pure)]
-    bells = [(float(key.partition(":")[0]), int(key.partition(":")[2]), times) for key, times in gaussians]
+    bells = _bells(gaussians)
     step = _step([*two_valued, *((largest / sigma, times) for sigma, largest, times in bells)])
     parts = [_laplace(epsilon, step).self_compose(times) for epsilon, times in two_valued]
     parts += [_gaussian(sigma, largest, step).self_compose(times) for sigma, largest, times in bells]
     return reduce(lambda whole, part: whole.compose(part), parts)
+
+
+def _bells(gaussians: Times) -> list[tuple[float, int, int]]:
+    """Sigma, by how much one person changes a count, and how many counts."""
+    return [(float(key.partition(":")[0]), int(key.partition(":")[2]), times) for key, times in gaussians]
 
 
 def _step(losses: list[tuple[float, int]]) -> float:

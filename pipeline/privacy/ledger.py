@@ -9,8 +9,8 @@ again under the reservation that stands.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,16 @@ from pipeline.privacy import chain, database
 from pipeline.privacy.accountant import Loss, compose
 from pipeline.privacy.chain import Entry, EntryKind
 from pipeline.privacy.database import Database
-from pipeline.privacy.reservations import Reservation, in_year, over_cap, require_budget, require_same
+from pipeline.privacy.reservations import (
+    Reservation,
+    Standing,
+    fits_at_once,
+    in_year,
+    over_cap,
+    require_budget,
+    require_same,
+    standing_with,
+)
 from pipeline.site import BudgetCap
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Population
@@ -49,8 +58,7 @@ class Ledger:
 
     def __init__(self, store: Database) -> None:
         self._database = store
-        # Reservations that were read, and the number of the last of them: entries never change, so each is read once.
-        self._read: tuple[int, tuple[tuple[ReleaseKey, Reservation], ...]] = (0, ())
+        self._read = _Read()
 
     @classmethod
     def open(cls, address: Path | str) -> Ledger:
@@ -88,7 +96,7 @@ class Ledger:
                 require_same(key, _reservation(standing), reservation, drawn=drawn)
                 return False
             _require_predecessor(connection, key, reservation)
-            require_budget(self._reservations(connection, reservation.population), reservation, cap)
+            require_budget(self._known(connection).standing(reservation.population), reservation, cap)
             chain.append(connection, EntryKind.RESERVED, key, reservation.model_dump(mode="json"))
             return True
 
@@ -282,32 +290,60 @@ class Ledger:
     def reservations(self) -> tuple[tuple[ReleaseKey, Reservation], ...]:
         """Everything that was reserved, in order."""
         with self._database.reading() as connection:
-            return self._all_reservations(connection)
+            return self._known(connection).reservations
 
     def spent(self, population: Population, year_to: dt.date, cap: BudgetCap) -> Loss:
         """What releases about a population have cost together in the year before ``year_to``, at the cap's delta."""
         with self._database.reading() as connection:
-            reservations = self._reservations(connection, population)
-        return compose((one.charge for one in reservations if in_year(one, year_to)), cap.delta)
+            reservations = self._known(connection).reservations
+        charges = (one.charge for _, one in reservations if one.population is population and in_year(one, year_to))
+        return compose(charges, cap.delta)
 
     def _compose_ahead(self, key: ReleaseKey, asked: Reservation, cap: BudgetCap) -> None:
         # Composing takes up to two seconds, the first time in a program. What is composed before the lock is taken is
-        # remembered, so that under it there is nothing left to compute unless another writer came in between.
+        # remembered, so that under it there is nothing left to compute unless another writer came in between. There is
+        # nothing to compose where what this program has read leaves plenty of budget.
+        if self._read.last and fits_at_once(self._read.standing(asked.population), asked, cap):
+            return
         with self._database.reading() as connection:
             if chain.find(connection, EntryKind.RESERVED, key) is not None:
                 return
-            standing = self._reservations(connection, asked.population)
+            standing = self._known(connection).standing(asked.population)
         over_cap(standing, asked, cap)
 
-    def _reservations(self, connection: sa.Connection, population: Population) -> list[Reservation]:
-        return [one for _, one in self._all_reservations(connection) if one.population is population]
-
-    def _all_reservations(self, connection: sa.Connection) -> tuple[tuple[ReleaseKey, Reservation], ...]:
-        last, known = self._read
-        if new := chain.read_after(connection, EntryKind.RESERVED, last):
-            known = (*known, *((entry.key, _reservation(entry)) for entry in new))
-            self._read = (new[-1].number, known)  # in one step: threads that read at once write the same
+    def _known(self, connection: sa.Connection) -> _Read:
+        known = self._read
+        if new := chain.read_after(connection, EntryKind.RESERVED, known.last):
+            self._read = known = known.with_more(new)  # in one step: threads that read at once write the same
         return known
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Reservations that were read: entries never change, so each is read once.
+
+    Attributes:
+        last: The number of the last of them.
+        reservations: All, in order.
+        sums: What they cost, by population.
+    """
+
+    last: int = 0
+    reservations: tuple[tuple[ReleaseKey, Reservation], ...] = ()
+    sums: Mapping[Population, Standing] = field(default_factory=dict)
+
+    def standing(self, population: Population) -> Standing:
+        """What was reserved for a population."""
+        return self.sums.get(population, {})
+
+    def with_more(self, entries: Sequence[Entry]) -> _Read:
+        """These, and those of entries that were written since."""
+        new = tuple((entry.key, _reservation(entry)) for entry in entries)
+        sums = dict(self.sums)
+        for population in {one.population for _, one in new}:
+            own = (one for _, one in new if one.population is population)
+            sums[population] = standing_with(self.standing(population), own)
+        return _Read(entries[-1].number, (*self.reservations, *new), sums)
 
 
 def state_of(kinds: tuple[EntryKind, ...]) -> EntryKind | None:

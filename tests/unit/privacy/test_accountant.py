@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.measures import Measured, Scope
-from pipeline.privacy.accountant import Charge, charge, compose
+from pipeline.privacy.accountant import Charge, Sum, charge, compose, loss_of, quick_bound, total
 from pipeline.privacy.budget import Delta, Epsilon
 from pipeline.privacy.calibration import share_out
 from pipeline.privacy.gaussian import DiscreteGaussian
@@ -172,3 +172,44 @@ def test_charges_written_before_there_were_gaussians_mean_the_same() -> None:
 def test_a_delta_that_rounding_would_reach_is_left_to_the_sum_of_epsilons() -> None:
     assert compose([one(0.01, 100, delta=0)], 1e-13).epsilon == 1
     assert math.isinf(compose([gaussians(s50_1=1)], 1e-13).epsilon)
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-8, 1e-13])
+@pytest.mark.parametrize(
+    "charges",
+    [
+        [one(0.1)] * 312,
+        [one(0.001, 4, delta=1e-12)] * 900,
+        [one(2.0)],
+        [Charge(counts={"0.25": 4}, pure={"0.5": 3}, delta=0)] * 20,
+        [gaussians(s20_1=6)] * 52,
+        [gaussians(s5_3=2), one(0.5, 3, delta=0), gaussians(s50_1=1)],
+    ],
+)
+def test_the_bound_that_is_known_at_once_is_never_below_what_is_composed(charges: list[Charge], delta: float) -> None:
+    bound = quick_bound(total(charges), delta)
+    assert compose(charges, delta).epsilon <= bound
+    assert bound < math.inf or delta < 1e-12 or delta <= sum(each.delta for each in charges)
+
+
+def test_the_bound_holds_for_randomized_response_exactly() -> None:
+    # n answers of epsilon each: the exact privacy loss is a sum of n coins, told here without any library.
+    epsilon, times, delta = 0.1, 100, 1e-6
+    right = 1 / (1 + math.exp(-epsilon))
+    wins = np.arange(times + 1)
+    chance = np.array([math.comb(times, int(win)) for win in wins]) * right**wins * (1 - right) ** (times - wins)
+    losses = epsilon * (2.0 * wins - times)
+    bound = quick_bound(total([one(epsilon, times, delta=0)]), delta)
+    assert float(chance @ -np.expm1(np.minimum(bound - losses, 0))) <= delta
+
+
+def test_charges_add_up_to_the_same_whether_one_by_one_or_in_sums() -> None:
+    charges = [one(0.1, 3, delta=1e-7), one(0.25, delta=3e-7), gaussians(delta=1e-7, s5_1=2), gaussians(s5_1=1)]
+    parts = total([total(charges[:2]), total(charges[2:])])
+    assert parts == total(charges)
+    assert loss_of(parts, 1e-5) == compose(charges, 1e-5)
+    assert loss_of(Sum(), 1e-5) == compose([], 1e-5)
+
+
+def test_a_sum_that_is_infinite_has_no_bound() -> None:
+    assert math.isinf(quick_bound(total([one(0.1), Charge(counts={}, pure={}, delta=0, infinite=True)]), 1e-5))
