@@ -23,10 +23,13 @@ _PATIENCE: Final = 60  # seconds
 
 
 @contextmanager
-def server() -> Iterator[sa.URL]:
+def server(**changed: str) -> Iterator[sa.URL]:
     """Run a server in a new folder; PostgreSQL refuses to run as root, so there it runs as nobody.
 
     The wheel's own ``get_server`` would instead add an account to the machine and open the folders above its own.
+
+    Args:
+        changed: Settings of the server that are others than those of tests, by name.
     """
     with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
         programs, rights = _programs(), _rights()
@@ -40,7 +43,9 @@ def server() -> Iterator[sa.URL]:
             cwd=name,
             **rights,
         )
-        settings = [part for setting, value in _SETTINGS.items() for part in ("-c", f"{setting}={value}")]
+        settings = [
+            part for setting, value in {**_SETTINGS, **changed}.items() for part in ("-c", f"{setting}={value}")
+        ]
         with Path(name, "log").open("wb") as log:
             command: list[str | Path] = [programs / "postgres", "-D", f"{name}/cluster", "-k", name, *settings]
             running: subprocess.Popen[bytes] = subprocess.Popen(command, stdout=log, stderr=log, cwd=name, **rights)

@@ -1,21 +1,15 @@
 """How fast customers in PostgreSQL become de-identified staging, beside a bare read of the same columns.
 
-    python tests/benchmarks/bench_customers.py [ROWS]
-
 The bare read is what the driver (ADBC) can do: the declared columns to an Arrow table, and nothing else. Both read from
-a real server that runs for this measurement alone. Ends with 1 where staging takes more than twice as long.
+a real server that runs for this measurement alone.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import resource
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Final
 
 import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped]
 import psycopg
@@ -26,53 +20,55 @@ from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.sources.columnar import libpq_address
 from pipeline.workspace import Workspace
+from tests import postgresql
+from tests.benchmarks.measuring import alone, in_turns
+from tests.benchmarks.reporting import Amount, Figure, Ratio, at_most
 
-ROWS = 1_000_000
-ROUNDS = 3
-GOAL = 2.0
-PERIOD = Period.parse("2026-10")
-READ = ("number", "country", "kind", "income", "signed_up", "region")
+ROWS: Final = 1_000_000
+ROUNDS: Final = 3
+GOAL: Final = 2.0
+PERIOD: Final = Period.parse("2026-10")
+READ: Final = ("number", "country", "kind", "income", "signed_up", "region")
 
 
-def main() -> int:
-    """Measure both in turns, print what came out, and fail above the goal."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
-    with server_module().server() as url, tempfile.TemporaryDirectory() as folder:
+def figures(small: bool) -> Iterator[Figure]:
+    """Seconds of both."""
+    rows, rounds = (1_000, 1) if small else (ROWS, ROUNDS)
+    with postgresql.server() as url:
         make_customers(url, rows)
-        home, site = Path(folder), site_of(url)
-        stage_customers(Workspace(home), site, PERIOD)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        # In turns, so that what else the machine does falls on both.
-        times = [
-            (seconds(lambda: bare_read(url)), seconds(lambda: stage_customers(Workspace(home), site, PERIOD)))
-            for _ in range(ROUNDS)
-        ]
-    bare, staged = (min(column) for column in zip(*times, strict=True))
-    print(f"{rows:,} customers, {len(READ)} columns")
-    print(f"bare read to Arrow       {bare:6.2f} s  {rows / bare:10,.0f} rows/s")
-    print(f"de-identified staging    {staged:6.2f} s  {rows / staged:10,.0f} rows/s  peak {peak} MB")
-    print(f"ratio                    {staged / bare:6.2f}    (goal: at most {GOAL})")
-    return 0 if staged / bare <= GOAL else 1
+        address = url.render_as_string(hide_password=False)
+        rivals = {"ours": lambda: alone(staged, address), "theirs": lambda: alone(bare_read, address)}
+        found = in_turns(rivals, rounds, warm_up=0 if small else 1)
+    ours, theirs = found["ours"], found["theirs"]
+    yield Figure(
+        f"{rows:,} customers in PostgreSQL, {len(READ)} columns, to de-identified staging",
+        "the bare read to Arrow",
+        Amount(ours.seconds, ours.megabytes),
+        Amount(theirs.seconds, theirs.megabytes),
+        Ratio.LONGER,
+        rounds=rounds,
+        goals=(at_most(GOAL),),
+    )
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long the work takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def staged(address: str) -> None:
+    """The product's own stage."""
+    with tempfile.TemporaryDirectory() as home:
+        stage_customers(Workspace(Path(home)), site_of(address), PERIOD)
 
 
-def bare_read(url: sa.URL) -> int:
+def bare_read(address: str) -> None:
     """The declared columns as an Arrow table, and nothing else."""
-    with adbc_driver_postgresql.dbapi.connect(libpq_address(url)) as connection, connection.cursor() as cursor:
+    url = libpq_address(sa.make_url(address))
+    with adbc_driver_postgresql.dbapi.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(READ)} FROM customers")
-        return int(cursor.fetch_arrow_table().num_rows)
+        cursor.fetch_arrow_table()
 
 
-def site_of(url: sa.URL) -> SiteFile:
+def site_of(address: str) -> SiteFile:
     """A site that reads six of the seven columns."""
     customers = {
-        "source": {"kind": "database", "url": url.render_as_string(hide_password=False), "table": "customers"},
+        "source": {"kind": "database", "url": address, "table": "customers"},
         "person": "number",
         "signed_up": "signed_up",
         "dimensions": {
@@ -104,18 +100,3 @@ def make_customers(url: sa.URL, rows: int) -> None:
             """
         )
         connection.execute("VACUUM ANALYZE customers")
-
-
-def server_module() -> ModuleType:
-    """The module of the tests that runs a server; a script has no package to find it in."""
-    path = Path(__file__).parents[1] / "postgresql.py"
-    specification = importlib.util.spec_from_file_location("postgresql_for_tests", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,15 @@
-"""What a small release costs: releases a second of 1,000 people in 20 groups, beside plain pandas and numpy.
-
-    python tests/benchmarks/bench_library.py [RELEASES]
+"""What a small release costs: releases a second of 1,000 people in 20 groups, beside plain pandas and NumPy.
 
 A release is everything: records are checked, budget is reserved in a ledger in memory, people are bounded and counted
 by the engine, noise is drawn, tables are laid out, and the bytes are recorded. The plain way counts distinct people a
-group and adds Laplace noise: no bounds, no threshold, no ledger, no consistency. Ends with 1 under 100 a second.
+group and adds Laplace noise: no bounds, no threshold, no ledger, no consistency.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,40 +19,50 @@ from pipeline.periods import Period, PeriodKind
 from pipeline.privacy.ledger import Ledger
 from pipeline.site import BudgetCap
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind_to
+from tests.benchmarks.measuring import alone, in_turns
+from tests.benchmarks.reporting import Amount, Figure, Ratio, no_less_than
 
-RELEASES = 300
-PEOPLE = 1_000
-GROUPS = tuple(f"group {number:02d}" for number in range(20))
-GOAL = 100
-TURNS = 10
-WEEK = Period.parse("2026-W41")
+RELEASES: Final = 300
+PEOPLE: Final = 1_000
+GROUPS: Final = tuple(f"group {number:02d}" for number in range(20))
+GOAL: Final = 100
+ROUNDS: Final = 3
+WEEK: Final = Period.parse("2026-W41")
 
 
-def main() -> int:
-    """Measure both in turns, print what came out, and fail under the goal."""
-    releases = int(sys.argv[1]) if len(sys.argv) > 1 else RELEASES
-    bound, people = specification(), made_people()
-
-    def ours() -> object:
-        return release(bound, WEEK, Ledger.in_memory(), people=people)
-
-    def plain() -> object:
-        return counted(people)
-
-    ours(), plain()  # what is loaded once is loaded
-    each = max(releases // TURNS, 1)
-    turns = [(seconds(ours, each), seconds(plain, each)) for _ in range(TURNS)]
-    # The fastest turn of each: whatever else the machine does makes turns slower, never faster.
-    one, other = (min(column) / each for column in zip(*turns, strict=True))
-    print(f"{PEOPLE:,} people in {len(GROUPS)} groups, {each * TURNS} releases")
-    print(f"groupby, nunique and noise  {1 / other:7.0f} a second  {other * 1000:5.2f} ms")
-    print(
-        f"release                     {1 / one:7.0f} a second  {one * 1000:5.2f} ms  ratio {one / other:.1f} "
-        f"(goal: at least {GOAL} a second)"
+def figures(small: bool) -> Iterator[Figure]:
+    """Releases a second."""
+    calls, rounds = (3, 1) if small else (RELEASES, ROUNDS)
+    rivals = {
+        "ours": lambda: alone(released, calls=calls, warm_up=3),
+        "theirs": lambda: alone(counted, calls=calls, warm_up=3),
+    }
+    found = in_turns(rivals, rounds, warm_up=0)
+    ours, theirs = found["ours"], found["theirs"]
+    yield Figure(
+        f"small releases of {PEOPLE:,} people in {len(GROUPS)} groups, bounded, accounted and recorded",
+        "pandas nunique and NumPy noise, with none of that",
+        Amount(1 / ours.seconds, ours.megabytes),
+        Amount(1 / theirs.seconds, theirs.megabytes),
+        Ratio.MANY,
+        "a second",
+        rounds * calls,
+        (no_less_than(GOAL),),
     )
-    return int(1 / one < GOAL)
 
 
+def released() -> None:
+    """One release."""
+    release(specification(), WEEK, Ledger.in_memory(), people=made_people())
+
+
+def counted() -> None:
+    """The plain way."""
+    counts = made_people().groupby("place")["person"].nunique()
+    np.random.default_rng().laplace(counts, 1)
+
+
+@cache
 def specification() -> BoundSpecification:
     """One table over what a person has one of."""
     offer = own_offer(PeriodKind.WEEK, {"place": GROUPS}, BudgetCap(epsilon=10, delta=1e-4))
@@ -73,27 +81,10 @@ def specification() -> BoundSpecification:
     return bind_to(ReleaseSpecification.model_validate(document), offer)
 
 
+@cache
 def made_people() -> pd.DataFrame:
     """One row a person; groups are of different sizes."""
     generator = np.random.default_rng(20261123)
     shares = np.linspace(1, 3, len(GROUPS))
     places = generator.choice(GROUPS, PEOPLE, p=shares / shares.sum())
     return pd.DataFrame({"person": [f"person {number}" for number in range(PEOPLE)], "place": places})
-
-
-def counted(people: pd.DataFrame) -> pd.Series:
-    """The plain way."""
-    counts = people.groupby("place")["person"].nunique()
-    return counts + np.random.default_rng().laplace(0, 1, len(counts))
-
-
-def seconds(action: Callable[[], object], times: int) -> float:
-    """How long it takes to do something so often."""
-    started = time.perf_counter()
-    for _ in range(times):
-        action()
-    return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    sys.exit(main())

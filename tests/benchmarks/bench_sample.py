@@ -1,36 +1,48 @@
-"""How fast the sample site is written, beside packing the same bytes with gzip alone.
-
-python tests/benchmarks/bench_sample.py
-"""
+"""How fast the sample site is written, beside packing the same bytes with gzip alone."""
 
 from __future__ import annotations
 
 import gzip
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from pipeline.sample import write_sample
+from tests.benchmarks.measuring import alone, in_turns
+from tests.benchmarks.reporting import Amount, Figure, Ratio, no_less_than
 
-GOAL = 100_000  # lines a second, compression, customers and orders included
+GOAL: Final = 100_000  # lines a second, compression, customers and orders included
+ROUNDS: Final = 3
 
 
-def main() -> int:
-    """Measure, print what came out, and fail below the goal."""
+def figures(small: bool) -> Iterator[Figure]:
+    """Lines a second."""
     with tempfile.TemporaryDirectory() as folder:
-        written = write_sample(Path(folder))
-        logs = [path for path in Path(folder, "sources", "logs").iterdir() if path.suffix == ".gz"]
-        plain = [gzip.decompress(path.read_bytes()) for path in logs]
-        started = time.perf_counter()
-        for content in plain:
-            gzip.compress(content, compresslevel=1)
-        packing = time.perf_counter() - started
-    speed = written.lines / written.seconds
-    print(f"{written.lines:,} lines in {written.seconds:.2f} s: {speed:,.0f} lines/s (goal: at least {GOAL:,})")
-    print(f"packing the same logs alone: {packing:.2f} s, ratio {packing / written.seconds:.2f}")
-    return int(speed < GOAL)
+        write_sample(Path(folder))
+        rivals = {"ours": lambda: alone(written), "theirs": lambda: alone(packed, folder)}
+        found = in_turns(rivals, 1 if small else ROUNDS, warm_up=0 if small else 1)
+    ours, theirs = found["ours"], found["theirs"]
+    lines = ours.told("lines")
+    yield Figure(
+        f"writing the sample site, {lines:,.0f} lines of logs",
+        "packing the same logs with gzip",
+        Amount(lines / ours.seconds, ours.megabytes),
+        Amount(lines / theirs.seconds, theirs.megabytes),
+        Ratio.MANY,
+        "lines a second",
+        len(ours.runs),
+        (no_less_than(GOAL),),
+    )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def written() -> dict[str, int]:
+    """The site, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {"lines": write_sample(Path(folder)).lines}
+
+
+def packed(folder: str) -> None:
+    """Its logs, unpacked and packed again."""
+    for path in Path(folder, "sources", "logs").glob("*.gz"):
+        gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1)
