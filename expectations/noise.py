@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -42,7 +42,7 @@ class Distribution:
     mechanism: str
     scale: float
 
-    @property
+    @cached_property
     def sd(self) -> float:
         """Standard deviation: sqrt(2 a) / (1 - a) with a = exp(-1 / scale), or that of the discrete Gaussian."""
         if not self.scale:
@@ -62,7 +62,7 @@ class Distribution:
             return float(tails[least]) if least < len(tails) else 0.0
         return math.exp(-least / self.scale) / (1 + math.exp(-1 / self.scale))
 
-    @property
+    @cached_property
     def half_width(self) -> int:
         """Smallest q with P[|noise| <= q] >= 95 %."""
         if not self.scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from expectations.base import NUMBERS, REMAINDER, STEP, TOTAL, TableExpectation, VerdictExpectation, column, listed, of
+from expectations.base import NUMBERS, REMAINDER, TOTAL, TableExpectation, VerdictExpectation, column, listed, of
 
 
 class ExpectColumnsToBeDeclared(VerdictExpectation):
@@ -71,12 +71,15 @@ class ExpectEveryMeasureOfListedGroups(TableExpectation):
 
     def holds(self, frame: pd.DataFrame) -> bool:
         """Whether the rule holds for this table."""
-        told = frame.groupby(self.dimensions, sort=False)["measure"].agg(STEP.join)
-        shown = of(frame, self.measures[0]).set_index(self.dimensions)["value"].notna()
-        if not told.index.equals(shown.index):
+        if frame[self.dimensions].isna().any(axis=None):
             return False
-        wanted = {True: STEP.join(self.measures), False: self.measures[0]}
-        return all(names == wanted[bool(listed)] for names, listed in zip(told, shown, strict=True))
+        groups = frame.groupby(self.dimensions, sort=False)
+        places, rows = groups.cumcount(), groups["measure"].transform("size")
+        wanted = places.map(dict(enumerate(self.measures))).to_numpy(dtype=object)
+        of_people = places.eq(0)
+        most = frame.loc[of_people, "value"].notna().map({True: len(self.measures), False: 1})
+        named = frame["measure"].to_numpy(dtype=object) == wanted
+        return bool(named.all() and (rows[of_people].to_numpy() == most.to_numpy()).all())
 
 
 class ExpectStatusToAgreeWithValues(VerdictExpectation):
