@@ -13,6 +13,7 @@ import yaml
 
 from pipeline.deidentify.customers import stage_customers
 from pipeline.deidentify.pseudonyms import period_key
+from pipeline.deidentify.staging import load_staging
 from pipeline.deidentify.visitors import stage_visitors
 from pipeline.periods import Period
 from pipeline.rights.applying import Applied, apply_requests
@@ -23,6 +24,7 @@ from pipeline.vocabulary import Population
 from pipeline.workspace import HOME_VARIABLE, KEYS_VARIABLE, LEDGER_VARIABLE, RELEASES_VARIABLE, Workspace
 from tests.builders import specification_document
 from tests.log_lines import CHROME, line
+from tests.staged import rows_of
 
 NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
 WEEKS = tuple(map(Period.parse, ("2026-W41", "2026-W42")))
@@ -153,8 +155,7 @@ def pseudonym_of(workspace: Workspace, request: SubjectRequest, period: Period) 
 
 def held(workspace: Workspace, population: Population, period: Period, file: str = "events") -> list[Mapping[str, Any]]:
     """Rows of staging."""
-    rows: list[Mapping[str, Any]] = pq.read_table(workspace.staging(population, period) / f"{file}.parquet").to_pylist()
-    return rows
+    return [*rows_of(load_staging(workspace, population, period).table(file))]
 
 
 def people_in(workspace: Workspace, population: Population, period: Period, file: str = "events") -> set[str]:

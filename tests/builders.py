@@ -11,10 +11,12 @@ import duckdb
 import pandas as pd
 import yaml
 
-from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.deidentify.places import Folder
+from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.tables import EVENTS
 from pipeline.periods import Period
 from pipeline.vocabulary import Population
+from tests.staged import put_staging
 
 WEEK = Period.parse("2026-W41")
 SECTIONS = ("home", "docs", "download", "blog")
@@ -98,17 +100,14 @@ def pseudonym(number: int) -> str:
     return hashlib.sha256(f"person {number}".encode()).hexdigest()[:32]
 
 
-def write_visitors(folder: Path, events: pd.DataFrame, period: Period = WEEK) -> Staging:
+def write_visitors(folder: Path, events: pd.DataFrame, period: Period = WEEK, buckets: int = 1) -> Staging:
     """Staging of visitors from a frame of events, whose missing columns get a default."""
-    folder.mkdir(parents=True, exist_ok=True)
     frame = events.assign(**{name: value for name, value in EVENT_DEFAULTS.items() if name not in events})
     columns = ", ".join(f"{name}::TINYINT AS {name}" for name in WHOLE_NUMBERS)
     texts = ", ".join(f"{name}::VARCHAR AS {name}" for name, value in EVENT_DEFAULTS.items() if value is None)
-    duckdb.from_df(frame).project(f"* REPLACE ({columns}, {texts})").write_parquet(str(folder / "events.parquet"))
-    counts = SourceCounts.of(Accounting(len(frame), len(frame)))
-    manifest = StagingManifest(population=Population.VISITORS, period=str(period), sources={"visitor logs": counts})
-    (folder / "manifest.json").write_text(manifest.model_dump_json(), "utf-8")
-    return Staging(Population.VISITORS, period, folder, manifest)
+    rows = duckdb.from_df(frame).project(f"* REPLACE ({columns}, {texts})").to_arrow_table()
+    used = {"visitor logs": len(frame)}
+    return put_staging(Folder(str(folder)), (Population.VISITORS, period), {EVENTS: rows}, used, buckets)
 
 
 StagingOf = Callable[[Iterable[Mapping[str, Any]]], Staging]

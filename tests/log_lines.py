@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.visitors import stage_visitors
 from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.workspace import Workspace
+from tests.staged import rows_of
 
 DAY = Period.parse("2026-10-05")
 CHROME = (
@@ -56,8 +55,7 @@ def stage(home: Path, *lines: str, period: Period = DAY, **options: Any) -> Stag
 
 
 def events(staging: Staging) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(staging.events).to_pylist()
-    return rows
+    return rows_of(staging.events)
 
 
 def column(staging: Staging, name: str) -> list[str]:

@@ -14,12 +14,10 @@ import json
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import __version__
 from pipeline.deidentify.accounting import Accounting
@@ -32,16 +30,15 @@ from pipeline.deidentify.obeying import obey
 from pipeline.deidentify.orders import order_value_code, read_orders, used_orders
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import (
-    ALIASES,
-    EVENTS,
-    PERSONS,
+    NewStaging,
     SourceCounts,
     Staging,
     StagingManifest,
-    earlier_manifest,
+    load_staging,
+    place_of,
     replace_staging,
-    write_manifest,
 )
+from pipeline.deidentify.tables import ALIASES, EVENTS, PERSONS, TableWriter, buckets_for
 from pipeline.deidentify.tombstones import Effects, Tombstones, standing
 from pipeline.errors import StagingError
 from pipeline.periods import Period
@@ -76,10 +73,6 @@ class _Asked:
     stones: Tombstones
 
     @property
-    def folder(self) -> Path:
-        return self.workspace.staging(Population.CUSTOMERS, self.period)
-
-    @property
     def customers(self) -> CustomerSource:
         assert self.site.customers is not None
         return self.site.customers
@@ -99,19 +92,21 @@ class _Asked:
 
     def earlier(self, declaration: str) -> _Earlier | None:
         """Earlier staging by the same declaration, if there is any that can be read."""
-        manifest = earlier_manifest(self.workspace, Population.CUSTOMERS, self.period)
-        if manifest is None or manifest.began is None or manifest.declaration != declaration:
-            return None
         try:
-            aliases = pq.read_table(self.folder / ALIASES) if self.customers.email else None
-            return _Earlier(manifest.began, pq.read_table(self.folder / PERSONS), aliases)
-        except (OSError, pa.ArrowException):
+            staging = load_staging(self.workspace, Population.CUSTOMERS, self.period)
+            began, persons, aliases = staging.manifest.began, staging.persons, staging.aliases
+            if began is None or persons is None or staging.manifest.declaration != declaration:
+                return None
+            if self.customers.email and aliases is None:
+                return None
+            return _Earlier(began, persons.read(), aliases.read() if self.customers.email and aliases else None)
+        except StagingError:
             return None
 
 
 @dataclass(frozen=True)
 class _Earlier:
-    """A period's earlier staging: when its reading began, its ``persons.parquet``, and ``aliases.parquet`` if any."""
+    """A period's earlier staging: when its reading began, its customers, and their aliases if any."""
 
     began: dt.datetime
     persons: pa.Table
@@ -150,10 +145,9 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
         progress: Told how many rows were read.
 
     Returns:
-        Staging with ``persons.parquet`` (person, ``policy_versions`` and the declared dimensions, all text); where
-        orders are declared, ``events.parquet`` (person, product, and BIGINT ``revenue``, or one such column a
-        currency, where the amount is declared); where e-mail addresses are declared, ``aliases.parquet`` (person,
-        alias). Rows in the order of the pseudonyms.
+        Staging with persons (person, ``policy_versions`` and the declared dimensions, all text); where orders are
+        declared, events (person, product, and BIGINT ``revenue``, or one such column a currency, where the amount is
+        declared); where e-mail addresses are declared, aliases (person, alias). Rows in the order of the pseudonyms.
 
     Raises:
         ConfigurationError: The site declares no customers, or another kind of period; or people asked to be left out,
@@ -168,7 +162,8 @@ def stage_customers(workspace: Workspace, site: SiteFile, period: Period, progre
         stones = standing(workspace, Population.CUSTOMERS, period)
         policy, key = held_policy(workspace.policy_file), period_key(workspace, Population.CUSTOMERS, period)
         asked = _Asked(workspace, period, site, key, policy, stones)
-        return Staging(Population.CUSTOMERS, period, asked.folder, _staged(asked, progress))
+        manifest = _staged(asked, progress)
+        return Staging(Population.CUSTOMERS, period, place_of(workspace, Population.CUSTOMERS, period), manifest)
 
 
 def _staged(asked: _Asked, progress: Progress) -> StagingManifest:
@@ -235,18 +230,11 @@ def _write(
     asked: _Asked, connection: duckdb.DuckDBPyConnection, rules: RowRules, manifest: StagingManifest
 ) -> StagingManifest:
     """Put staging in place, as people's requests would have it; returns the manifest of what is there then."""
-    orders, effects = asked.customers.orders, asked.stones.effects(connection) if asked.stones else Effects()
+    effects = asked.stones.effects(connection) if asked.stones else Effects()
     try:
-        with replace_staging(asked.workspace, Population.CUSTOMERS, asked.period) as folder:
-            _write_persons(connection, rules, folder / PERSONS)
-            if asked.customers.email is not None:
-                _copy(connection, _ALIASES, folder / ALIASES)
-            if orders is not None:
-                # Amounts stay as they are, under the pseudonym: who has seen an order may find it again by its amount.
-                # That is why staging is kept for the period's retention only, and nothing but sums of many leaves it.
-                _copy(connection, used_orders(orders.amount), folder / EVENTS)
-            manifest = obey(folder, manifest, effects) if effects else manifest
-            write_manifest(folder, manifest)
+        with replace_staging(asked.workspace, Population.CUSTOMERS, asked.period) as new:
+            manifest = _write_tables(asked.customers, connection, rules, manifest, new)
+            new.manifest = manifest = obey(new.place, manifest, effects) if effects else manifest
     except OSError as failure:
         raise StagingError(
             "staging must be writable",
@@ -256,25 +244,47 @@ def _write(
     return manifest
 
 
-def _write_persons(connection: duckdb.DuckDBPyConnection, rules: RowRules, path: Path) -> None:
+def _write_tables(
+    customers: CustomerSource,
+    connection: duckdb.DuckDBPyConnection,
+    rules: RowRules,
+    manifest: StagingManifest,
+    new: NewStaging,
+) -> StagingManifest:
+    """Write the files of all tables; returns the manifest with them."""
+    buckets = buckets_for(max(counts.used for counts in manifest.sources.values()))
+    written = [_write_persons(connection, rules, TableWriter(new.place, PERSONS, buckets, **_options(rules)))]
+    if customers.email is not None:
+        written.append(_copy(connection, _ALIASES, TableWriter(new.place, ALIASES, buckets, compression="zstd")))
+    if customers.orders is not None:
+        # Amounts stay as they are, under the pseudonym: who has seen an order may find it again by its amount.
+        # That is why staging is kept for the period's retention only, and nothing but sums of many leaves it.
+        events = TableWriter(new.place, EVENTS, buckets, compression="zstd")
+        written.append(_copy(connection, used_orders(customers.orders.amount), events))
+    files = {table.name: tuple(table.files) for table in written}
+    return manifest.model_copy(update={"buckets": buckets, "files": files})
+
+
+def _options(rules: RowRules) -> dict[str, Any]:
+    """Of the writer of persons: readers see text, not the codes that it was written from."""
+    names = [POLICY_VERSIONS, *rules.customers.dimensions]
+    return {"compression": "zstd", "use_dictionary": names, "write_statistics": False, "store_schema": False}
+
+
+def _write_persons(connection: duckdb.DuckDBPyConnection, rules: RowRules, table: TableWriter) -> TableWriter:
     """Write who and what is told of them, sorted: to who has seen the source, its order would say who is who."""
     kinds = {POLICY_VERSIONS: KIND, **dict.fromkeys(rules.customers.dimensions, CODE)}
     schema = pa.schema(
         [("person", pa.string()), *((name, pa.dictionary(kind, pa.string())) for name, kind in kinds.items())]
     )
-    options = {"compression": "zstd", "use_dictionary": schema.names[1:], "write_statistics": False}
-    # Readers see text, not the codes that it was written from.
-    with (
-        closing(one_ahead(_persons(connection, rules))) as parts,
-        pq.ParquetWriter(path, schema, store_schema=False, **options) as writer,
-    ):
+    with closing(one_ahead(_persons(connection, rules))) as parts, table.in_order(schema, _ROWS_A_GROUP) as write:
         for part in parts:
-            if len(part):  # an empty one would be a group of no rows
-                writer.write_table(part.cast(schema), row_group_size=_ROWS_A_GROUP)
+            write(part.cast(schema))
+    return table
 
 
 def _persons(connection: duckdb.DuckDBPyConnection, rules: RowRules) -> Generator[pa.Table, None, None]:
-    """The rows of ``persons.parquet`` in parts, each sorted: person, and codes with their keys beside."""
+    """The rows of persons in parts, each sorted: person, and codes with their keys beside."""
     chosen, joins = _order_values(connection, rules.customers)
     for low, high in itertools.pairwise(_PARTS):
         coded = fetch_table(
@@ -306,11 +316,12 @@ def _order_values(connection: duckdb.DuckDBPyConnection, customers: CustomerSour
     return chosen, joins
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, table: TableWriter) -> TableWriter:
     """Write de-identified rows; the engine itself, which has seen raw ones, reaches no file."""
     relation = connection.sql(query)
     assert relation is not None
     rows = relation.to_arrow_reader(100_000)
-    with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:
+    with table.in_order(rows.schema) as write:
         for batch in rows:
-            writer.write_batch(batch)
+            write(pa.table(batch))
+    return table

@@ -1,6 +1,7 @@
 """The lock of a period's staging: who writes it, removes somebody from it or draws from it is alone with it.
 
-An advisory lock of the file system (``flock``), which ends with its holder: a task that is killed leaves none.
+An advisory lock of the file system (``flock``), which ends with its holder: a task that is killed leaves none. It lies
+in the site's folder, also where staging lies in an object store.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.deidentify.places import staging_place
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
 from pipeline.vocabulary import Population
@@ -58,14 +60,11 @@ def lock_file(workspace: Workspace, population: Population, period: Period) -> P
 def locked_periods(workspace: Workspace, population: Population) -> list[Period]:
     """The periods of a population that have staging, or that somebody is writing, in order."""
     found = set()
-    for path in (workspace.home / "staging" / population).glob("*"):
-        with suppress(ConfigurationError):  # a draft, or nothing of this program
-            found.add(Period.parse(path.name.removeprefix(".").removesuffix(_ENDING) if _is_lock(path) else path.name))
+    locks = (path.name for path in (workspace.home / "staging" / population).glob(f".*{_ENDING}"))
+    for name in (*locks, *staging_place(workspace, population).folders()):
+        with suppress(ConfigurationError):  # nothing of this program
+            found.add(Period.parse(name.removeprefix(".").removesuffix(_ENDING)))
     return sorted(found)
-
-
-def _is_lock(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(_ENDING)
 
 
 def _taken(path: Path, *, wait: bool) -> int | None:

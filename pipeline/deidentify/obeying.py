@@ -6,11 +6,10 @@ closed lists only.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import duckdb
@@ -19,20 +18,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.deidentify.accounting import AT_REQUEST
+from pipeline.deidentify.places import Place
 from pipeline.deidentify.staging import (
-    ALIASES,
-    EVENTS,
-    MANIFEST,
-    PERSONS,
-    WITHDRAWN_CHECKS,
     SourceCounts,
     Staging,
     StagingManifest,
     load_staging,
+    place_of,
     sweep_drafts,
-    withdraw_checks,
     write_manifest,
 )
+from pipeline.deidentify.tables import EVENTS, PERSONS, StagedFile, StagedTable, TableWriter, bucket_of
 from pipeline.deidentify.tombstones import Effects
 from pipeline.errors import StagingError
 from pipeline.periods import Period
@@ -41,43 +37,43 @@ from pipeline.workspace import Workspace
 
 MEMORY_LIMIT: Final = "256MB"
 MOST_ROWS_A_BATCH: Final = 250_000
-# Aliases come last: until they are gone, who is named by an e-mail address is still found.
-_FILES: Final = (EVENTS, PERSONS, ALIASES)
-# The rows of each file are counted under this source. Aliases are a second name of people, and counted nowhere.
-_SOURCES: Final = {
+# The rows of each table are counted under this source. Aliases are a second name of people, and counted nowhere.
+SOURCES: Final = {
     (Population.VISITORS, EVENTS): "visitor logs",
     (Population.CUSTOMERS, PERSONS): "customers",
     (Population.CUSTOMERS, EVENTS): "orders",
 }
-_DECIDED: Final = f".{MANIFEST}"
 
 
-def obey(folder: Path, manifest: StagingManifest, effects: Effects) -> StagingManifest:
-    """Rewrite the Parquet files of staging that is being made; a file in which nothing changes is not touched.
+def obey(place: Place, manifest: StagingManifest, effects: Effects) -> StagingManifest:
+    """Write anew what changes of staging that is being made; a file in which nothing changes is not touched.
 
     Args:
-        folder: Holds ``events.parquet``, ``persons.parquet``, ``aliases.parquet``, whichever there are.
-        manifest: What they were made of.
+        place: Of the period.
+        manifest: Names the files that there are, and what they were made of.
         effects: By pseudonym of the period. Who is left out is not corrected; a correction of what is no column of a
-            file is passed over there.
+            table is passed over there.
 
     Returns:
-        The manifest of what is left: rows that went are counted as left out at a person's request, by source.
+        The manifest of what there is then: it names new files in the place of those that changed, and counts the rows
+        that went as left out at a person's request, by source.
 
     Raises:
         StagingError: A file cannot be read or written.
     """
-    dropped = _write_drafts(folder, effects)
-    for name in dropped:
-        (folder / f".{name}").replace(folder / name)
-    return _accounted(manifest, dropped)
+    files, dropped = dict(manifest.files), Counter[str]()
+    for name, held in manifest.files.items() if effects else ():
+        table = StagedTable(name, place, manifest.buckets, held)
+        with _readable_and_writable(name):
+            files[name] = _after(table, effects)
+        dropped[name] = table.rows - sum(file.rows for file in files[name])
+    return _accounted(manifest, dropped).model_copy(update={"files": files})
 
 
 def obey_held(staging: Staging, effects: Effects) -> bool:
-    """The same for staging that is held, whose lock the caller holds; verdicts on what it was are withdrawn.
+    """The same for staging that is held, whose lock the caller holds; verdicts on what it was are of it no more.
 
-    Whoever is killed in the middle leaves it undecided, and it stays as it was, or decided: ``settled`` brings it to
-    its end.
+    Whoever is killed in the middle leaves it as it was, or as it is to be, and files that ``settled`` sweeps.
 
     Returns:
         Whether anything changed.
@@ -86,59 +82,44 @@ def obey_held(staging: Staging, effects: Effects) -> bool:
         StagingError: A file cannot be read or written. Staging stays as it was.
     """
     try:
-        dropped = _write_drafts(staging.folder, effects)
-        if dropped:
-            withdraw_checks(staging.folder)
-            _decide(staging.folder, _accounted(staging.manifest, dropped))
+        manifest = obey(staging.place, staging.manifest, effects)
+        if manifest != staging.manifest:
+            with _readable_and_writable("the manifest"):
+                write_manifest(staging.place, manifest)
     finally:
-        _settle(staging.folder)
-    return bool(dropped)
+        sweep_drafts(staging.place)
+    return manifest != staging.manifest
 
 
 def settled(workspace: Workspace, population: Population, period: Period) -> Staging:
-    """The staging of a period, whose lock the caller holds, after what killed runs left of it is finished or swept.
+    """The staging of a period, whose lock the caller holds, after what killed runs left of it is swept.
 
     Raises:
         StagingError: There is none, or it is of another population or period.
     """
-    sweep_drafts(workspace, population, period)
-    _settle(workspace.staging(population, period))
+    sweep_drafts(place_of(workspace, population, period))
     return load_staging(workspace, population, period)
 
 
-def _decide(folder: Path, manifest: StagingManifest) -> None:
-    """From here on the drafts count: the manifest of what they are stands beside them, whole."""
-    write_manifest(folder, manifest, draft := f"{_DECIDED}.draft")
-    (folder / draft).replace(folder / _DECIDED)
-
-
-def _settle(folder: Path) -> None:
-    """Put drafts that were decided on into their place, the manifest last; remove others."""
-    if (folder / _DECIDED).exists():
-        for name in (*_FILES, MANIFEST):
-            if (draft := folder / f".{name}").exists():
-                draft.replace(folder / name)
-    for left in folder.glob(".*"):
-        if left.name != WITHDRAWN_CHECKS:
-            left.unlink()
-
-
-def _write_drafts(folder: Path, effects: Effects) -> dict[str, int]:
-    """Write what changes beside the files; tells by name of each file that changes how many rows went."""
-    present = [path for name in _FILES if (path := folder / name).exists()] if effects else []
-    dropped = {}
-    for path in present:
-        with _readable_and_writable(path):
-            change = _Change.of(effects, pq.read_schema(path).names)
-            if change.touches(path):
-                dropped[path.name] = change.write(path, folder / f".{path.name}")
-    return dropped
+def _after(table: StagedTable, effects: Effects) -> tuple[StagedFile, ...]:
+    """The files of a table when effects are in force: those of other people's buckets are not even opened."""
+    change = _Change.of(effects, table.columns)
+    concerned = {bucket_of(person, table.buckets) for person in change.effects.column("person").to_pylist()}
+    files: list[StagedFile] = []
+    for file in table.files:
+        alone = replace(table, files=(file,))
+        if file.bucket in concerned and change.touches(alone):
+            files += change.written(alone)
+        else:
+            files.append(file)
+    kept = [file for file in files if file.rows] or files[:1]  # an empty one tells which columns there are
+    return tuple(kept)
 
 
 def _accounted(manifest: StagingManifest, dropped: Mapping[str, int]) -> StagingManifest:
     counts = dict(manifest.sources)
-    for file, rows in dropped.items():
-        source = _SOURCES.get((manifest.population, file))
+    for table, rows in dropped.items():
+        source = SOURCES.get((manifest.population, table))
         if rows and source in counts:
             counts[source] = _moved(counts[source], rows)
     return manifest.model_copy(update={"sources": counts})
@@ -152,11 +133,11 @@ def _moved(counts: SourceCounts, rows: int) -> SourceCounts:
 
 @dataclass(frozen=True)
 class _Change:
-    """What effects change in one file.
+    """What effects change in the files of one table.
 
     Attributes:
         effects: One row a person: ``person``, ``left_out``, and of each corrected column the key, NULL where it stays.
-        corrected: Columns of the file that are corrected.
+        corrected: Columns of the table that are corrected.
     """
 
     effects: pa.Table
@@ -164,7 +145,7 @@ class _Change:
 
     @classmethod
     def of(cls, effects: Effects, columns: Sequence[str]) -> _Change:
-        """The change in a file with these columns."""
+        """The change in a table with these columns."""
         values = {person: given for person, given in effects.corrected.items() if person not in effects.left_out}
         people = [*effects.left_out, *values]
         named = {name for given in values.values() for name in given}
@@ -177,27 +158,28 @@ class _Change:
         table = pa.table({"person": pa.array(people, pa.string()), "left_out": left_out, **_prefixed(found)})
         return cls(table, tuple(found))
 
-    def touches(self, path: Path) -> bool:
-        """Whether any row of the file changes."""
+    def touches(self, table: StagedTable) -> bool:
+        """Whether any row of the table's files changes."""
         differs = ' OR "new {0}" IS NOT NULL AND "new {0}" <> coalesce("{0}", chr(0))'
         conditions = "left_out" + "".join(differs.format(name) for name in self.corrected)
         query = f"SELECT count(*) FROM read_parquet(?) AS held JOIN effects USING (person) WHERE {conditions}"
         with duckdb.connect(config={"temp_directory": "", "memory_limit": MEMORY_LIMIT}) as engine:
+            table.place.attach(engine)
             engine.register("effects", self.effects)
-            ((rows,),) = engine.execute(query, [str(path)]).fetchall()
+            ((rows,),) = engine.execute(query, [table.paths()]).fetchall()
         return bool(rows)
 
-    def write(self, path: Path, target: Path) -> int:
-        """Write the file as it is then, in the same order and form; tells how many rows went."""
-        dropped = 0
-        with pq.ParquetFile(path) as file:
-            form = _Form.of(file.metadata)
-        with pq.ParquetFile(path, read_dictionary=form.as_dictionaries) as file, form.writing(target) as write:
-            for batch in file.iter_batches(form.rows):
-                kept = self._applied(pa.table(batch))
-                dropped += len(batch) - len(kept)
-                write(kept)
-        return dropped
+    def written(self, table: StagedTable) -> list[StagedFile]:
+        """Write a table's one file as it is then, in the same order and form."""
+        (held,) = table.files
+        with table.place.reading(table.path(held)) as opened:
+            form = _Form.of(pq.read_metadata(opened))
+            file = pq.ParquetFile(opened, read_dictionary=form.as_dictionaries)
+            writer = TableWriter(table.place, table.name, table.buckets, **form.options)
+            with writer.bucket(held.bucket) as new:
+                for batch in file.iter_batches(form.rows):
+                    new.write(self._applied(pa.table(batch)))
+        return writer.files
 
     def _applied(self, rows: pa.Table) -> pa.Table:
         place = pc.index_in(rows.column("person"), self.effects.column("person"))
@@ -214,12 +196,10 @@ class _Form:
 
     Attributes:
         rows: Of its first row group that has any.
-        dictionaries: Columns that were written by way of a dictionary.
-        options: The others of its writer.
+        options: Of its writer; ``use_dictionary`` has the columns that were written by way of one.
     """
 
     rows: int
-    dictionaries: tuple[str, ...]
     options: Mapping[str, Any]
 
     @classmethod
@@ -230,8 +210,8 @@ class _Form:
         columns = [group.column(number) for number in range(metadata.num_columns)]
         return cls(
             min(group.num_rows, MOST_ROWS_A_BATCH),
-            tuple(one.path_in_schema for one in columns if any("DICTIONARY" in name for name in one.encodings)),
             {
+                "use_dictionary": [one.path_in_schema for one in columns if _has_dictionary(one)],
                 "compression": columns[0].compression.lower(),
                 "write_statistics": any(one.is_stats_set for one in columns),
                 "store_schema": b"ARROW:schema" in (metadata.metadata or {}),
@@ -241,28 +221,15 @@ class _Form:
     @property
     def as_dictionaries(self) -> list[str]:
         """Columns that are best read as dictionaries: what is written of these is read back as text, as it was."""
-        return [] if self.options["store_schema"] else [name for name in self.dictionaries if name != "person"]
+        return (
+            []
+            if self.options["store_schema"]
+            else [name for name in self.options["use_dictionary"] if name != "person"]
+        )
 
-    @contextmanager
-    def writing(self, target: Path) -> Iterator[Callable[[pa.Table], None]]:
-        """Yield what appends a table, of whatever length, to a file that is through to the disk when the block ends."""
-        writer: pq.ParquetWriter | None = None
 
-        def write(rows: pa.Table) -> None:
-            nonlocal writer
-            writer = writer or pq.ParquetWriter(
-                file, rows.schema, use_dictionary=list(self.dictionaries), **self.options
-            )
-            writer.write_table(rows)
-
-        with target.open("wb") as file:
-            try:
-                yield write
-            finally:
-                if writer is not None:
-                    writer.close()
-            file.flush()
-            os.fsync(file.fileno())
+def _has_dictionary(column: pq.ColumnChunkMetaData) -> bool:
+    return any("DICTIONARY" in name for name in column.encodings)
 
 
 def _prefixed(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,12 +237,12 @@ def _prefixed(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _readable_and_writable(path: Path) -> Iterator[None]:
+def _readable_and_writable(name: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, OSError) as failure:  # which may quote a pseudonym
         raise StagingError(
-            "staging must be readable Parquet, and its folder writable",
-            value=f"{type(failure).__name__} on {path.name}",
+            "staging must be readable Parquet, and its place writable",
+            value=f"{type(failure).__name__} on {name}",
             remedy="Check permissions and free space, or ingest the period again.",
         ) from None

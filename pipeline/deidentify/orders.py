@@ -53,7 +53,7 @@ def read_orders(stage: Stage, orders: OrderSource) -> Accounting:
 
 
 def used_orders(amount: AmountColumn | None) -> str:
-    """SQL: the rows of ``events.parquet``, in an order that says nothing about the source."""
+    """SQL: the rows of events, by pseudonym, in an order that says nothing about the source."""
     names = tuple(amount.names.values()) if amount else ()
     held = ", ".join(("person", "product", *names))
     return f"SELECT {held} FROM orders WHERE outcome = '{USED}' ORDER BY ALL"

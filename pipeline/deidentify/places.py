@@ -27,7 +27,7 @@ from pipeline.workspace import STAGING_CONNECTION_VARIABLE, STAGING_VARIABLE, Wo
 
 PARTIAL: Final = ".partial"  # ending of what a killed run left of a small file that was being replaced
 # Bytes of a part that is sent or fetched. The store's own default holds fifty megabytes of each file that is open.
-_BLOCK: Final = 8 * 1024**2
+BLOCK: Final = 8 * 1024**2
 # What the libraries of stores take their credentials and addresses from.
 _TAKEN_FROM: Final = ("AWS_", "FSSPEC_")
 
@@ -207,7 +207,7 @@ class ObjectStore(Place):
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """See ``Place``."""
         with self._told(FileNotFoundError):
-            file = self.files.open(self.at(name), "wb", block_size=_BLOCK)
+            file = self.files.open(self.at(name), "wb", block_size=BLOCK)
             try:
                 yield file
             except BaseException:
@@ -310,7 +310,7 @@ def _opened(address: str, connection: str | None, _environment: frozenset[tuple[
         place = address_of(address.rstrip("/"))
         return ObjectStore(
             f"{place.root}/{place.path}",
-            connected(place, connection, use_listings_cache=False, default_block_size=_BLOCK),
+            connected(place, connection, use_listings_cache=False, default_block_size=BLOCK),
         )
     except SourceError as failure:
         raise ConfigurationError(

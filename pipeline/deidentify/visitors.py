@@ -18,22 +18,22 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.drafts import DRAFT, appending, write_events
+from pipeline.deidentify.drafts import draft_file, write_events
 from pipeline.deidentify.errors import ErrorStage
 from pipeline.deidentify.locks import held
 from pipeline.deidentify.obeying import obey
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.requests import NO_REQUEST, OUTSIDE, RequestStage
 from pipeline.deidentify.staging import (
-    EVENTS,
     ContentRead,
+    NewStaging,
     SourceCounts,
     Staging,
     StagingManifest,
     earlier_manifest,
     replace_staging,
-    write_manifest,
 )
+from pipeline.deidentify.tables import EVENTS
 from pipeline.deidentify.tombstones import Tombstones, standing
 from pipeline.errors import SourceError, StagingError
 from pipeline.periods import Period
@@ -79,7 +79,7 @@ def stage_visitors(workspace: Workspace, site: SiteFile, period: Period, progres
         _written_to(workspace),
         held(workspace, Population.VISITORS, period),
         memory_engine(SOURCE) as engine,
-        replace_staging(workspace, Population.VISITORS, period) as folder,
+        replace_staging(workspace, Population.VISITORS, period) as new,
     ):
         # A request that comes from here on is applied to what this run makes, when it has ended.
         tombstones = standing(workspace, Population.VISITORS, period)
@@ -87,9 +87,8 @@ def stage_visitors(workspace: Workspace, site: SiteFile, period: Period, progres
         earlier = earlier_manifest(workspace, Population.VISITORS, period)
         read = earlier.contents if earlier else {}
         task = _Task(workspace.site_file.parent, site, site.visitors, period, files, read, tombstones, progress)
-        manifest = _Run(engine, task).write(folder)
-        write_manifest(folder, manifest)
-    return Staging(Population.VISITORS, period, workspace.staging(Population.VISITORS, period), manifest)
+        new.manifest = manifest = _Run(engine, task).write(new)
+    return Staging(Population.VISITORS, period, new.place, manifest)
 
 
 @dataclass(frozen=True)
@@ -116,24 +115,24 @@ class _Run:
         self._contents: dict[str, tuple[ContentRead, ...]] = {}
         self._formats: Counter[str] = Counter()
 
-    def write(self, folder: Path) -> StagingManifest:
+    def write(self, new: NewStaging) -> StagingManifest:
         """Write the events of those who did not ask to be left out, and say what they were made of."""
-        manifest = obey(folder, self._write_all(folder), self._requests.effects())
+        manifest = obey(new.place, self._write_all(new), self._requests.effects())
         if not manifest.sources[SOURCE].used:
             raise _of_nobody(self._task.period)
         return manifest
 
-    def _write_all(self, folder: Path) -> StagingManifest:
-        with appending(folder / DRAFT, "none") as write:
+    def _write_all(self, new: NewStaging) -> StagingManifest:
+        with draft_file(new.drafts, "requests.parquet") as write:
             self._read_requests(write)
         counts = {SOURCE: self._requests.accounting()}
         counts[SOURCE].require_share(SOURCE, self._task.source.max_rejected_share)
         _require_visitors(counts[SOURCE], self._task.period, self._requests.covered())
         sections = self._task.site.dimensions(Population.VISITORS)["section"].keys
         told = self._read_errors() if self._errors else None
-        beside = write_events(folder / DRAFT, folder / EVENTS, sections, told, self._task.progress)
+        written = write_events(new.drafts, new.drafts.names(), new.place, sections, told, self._task.progress)
         if self._errors:
-            counts[ERRORS] = self._errors.accounting(beside)
+            counts[ERRORS] = self._errors.accounting(written.errors)
             counts[ERRORS].require_share(ERRORS, self._task.source.max_rejected_share)
         return StagingManifest(
             population=Population.VISITORS,
@@ -141,6 +140,8 @@ class _Run:
             sources={name: SourceCounts.of(accounting) for name, accounting in counts.items()},
             contents=self._contents,
             formats=dict(self._formats),
+            buckets=written.buckets,
+            files={EVENTS: written.files},
         )
 
     def _read_requests(self, write: Write) -> None:

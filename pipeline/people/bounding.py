@@ -16,10 +16,10 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.deidentify.pseudonyms import PeriodKey, people_between
+from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.tables import StagedTable
 from pipeline.errors import StagingError
 from pipeline.people.counting import Counting
 from pipeline.people.engine import DuckDb, connect, parameters
@@ -82,12 +82,12 @@ def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
     Raises:
         StagingError: The site file, or the program, has changed since the period was ingested.
     """
-    schemas = {path: pq.read_schema(path) for path in (staging.events, staging.persons) if path.exists()}
-    held = {name for schema in schemas.values() for name in schema.names}
+    events = staging.events.schema if staging.events else None
+    held = {name for table in (staging.events, staging.persons) if table for name in table.columns}
     missing = {d.name for table in bound.tables for d in table.dimensions} - held
     if staging.population is Population.CUSTOMERS:
         missing |= {POLICY_VERSIONS} - held
-    if events := schemas.get(staging.events):
+    if events is not None:
         whole = {field.name for field in events if pa.types.is_integer(field.type)}
         missing |= (
             {total.measured.quantity for table in bound.tables for total in table.totals} - {PEOPLE, EVENTS} - whole
@@ -103,6 +103,7 @@ def require_dimensions(bound: BoundSpecification, staging: Staging) -> None:
 def _duckdb_levels(counting: Counting, spill: Path, progress: Progress) -> Mapping[LevelKey, pd.DataFrame]:
     try:
         with connect(spill) as connection:
+            counting.staging.place.attach(connection)
             _make_counted(connection, counting)
             return _levels(DuckDb(connection), counting, progress)
     except duckdb.Error as failure:
@@ -119,7 +120,8 @@ def _levels(engine: DuckDb, counting: Counting, progress: Progress) -> dict[Leve
     trees, buckets, coded = trees_of(bound), _buckets(staging), _make_key_types(connection, bound, staging)
     for number in range(buckets):
         progress("counting people", number, buckets)
-        relations = _bucket(connection, staging, coded, people_between(number, buckets))
+        width = staging.manifest.buckets // buckets
+        relations = _bucket(connection, staging, coded, (number * width, (number + 1) * width))
         for tree, query in tree_queries(engine, bound, relations):
             leaves = f"leaves_{trees.index(tree)}"
             store = f"INSERT INTO {leaves}" if number else f"CREATE TEMP TABLE {leaves} AS"
@@ -133,8 +135,10 @@ def _levels(engine: DuckDb, counting: Counting, progress: Progress) -> dict[Leve
 
 
 def _buckets(staging: Staging) -> int:
-    rows = [pq.read_metadata(path).num_rows for path in (staging.events, staging.persons) if path.exists()]
-    return max(1, -(-max(rows, default=0) // ROWS_A_BUCKET))
+    """As few as memory allows: neighbouring buckets of staging are counted at once."""
+    rows = max((table.rows for table in (staging.events, staging.persons) if table), default=0)
+    wanted = 1 << max(0, -(-rows // ROWS_A_BUCKET) - 1).bit_length()
+    return min(staging.manifest.buckets, wanted)
 
 
 def _make_key_types(connection: duckdb.DuckDBPyConnection, bound: BoundSpecification, staging: Staging) -> list[str]:
@@ -143,11 +147,11 @@ def _make_key_types(connection: duckdb.DuckDBPyConnection, bound: BoundSpecifica
     Returns:
         The dimensions; the types are called so too, with ``_key`` behind. Their keys are in the order of the alphabet.
     """
-    held = pq.read_schema(staging.events).names if staging.events.exists() else []
+    held = staging.events.columns if staging.events else []
     closed = {d.name for table in bound.tables for d in table.dimensions if not d.is_open}
     coded = []
     for name in sorted(closed.intersection(held)):
-        found = f"SELECT DISTINCT {name}::VARCHAR FROM {_file(staging.events)} WHERE {name} IS NOT NULL"
+        found = f"SELECT DISTINCT {name}::VARCHAR FROM {_rows(staging.events)} WHERE {name} IS NOT NULL"
         keys = sorted(key for (key,) in connection.execute(f"{found} LIMIT {MOST_CODES + 1}").fetchall())
         if len(keys) <= MOST_CODES:  # a list that staging does not keep to may be of any length
             connection.execute(f"CREATE TYPE {name}_key AS ENUM ({', '.join(map(_text, keys))})")
@@ -159,34 +163,40 @@ def _make_counted(connection: duckdb.DuckDBPyConnection, counting: Counting) -> 
     """Make the table ``counted``: of customers, the values of ``policy_versions`` of those who count."""
     if not counting.of_customers:
         return
-    found = connection.execute(f"SELECT DISTINCT {POLICY_VERSIONS} FROM {_file(counting.staging.persons)}")
+    found = connection.execute(f"SELECT DISTINCT {POLICY_VERSIONS} FROM {_rows(counting.staging.persons)}")
     values = counting.covered(value for (value,) in found.fetchall())
     connection.execute("CREATE TEMP TABLE counted AS SELECT unnest($values::VARCHAR[]) AS versions", {"values": values})
 
 
-def _bucket(connection: duckdb.DuckDBPyConnection, staging: Staging, names: list[str], where: str) -> Relations:
-    """Views of one bucket's rows; of customers, of the rows of those who count.
+def _bucket(
+    connection: duckdb.DuckDBPyConnection, staging: Staging, names: list[str], between: tuple[int, int]
+) -> Relations:
+    """Views of the rows of some buckets; of customers, of the rows of those who count.
 
     Thirty-two hexadecimal digits are a UUID to the engine: half the memory of the text, and quicker to compare; by way
     of bytes it is made faster. A cast that may fail is made row by row, TRY_CAST once for each entry of a dictionary.
     """
     person, views = "unhex(person)::UUID AS person", {}
     of_customers = staging.population is Population.CUSTOMERS
-    if staging.persons.exists():
-        counted = f" AND {POLICY_VERSIONS} IN (FROM counted)" if of_customers else ""
-        views["bucket_persons"] = f"SELECT * REPLACE ({person}) FROM {_file(staging.persons)} WHERE {where}{counted}"
-    if staging.events.exists():
+    if staging.persons:
+        counted = f" WHERE {POLICY_VERSIONS} IN (FROM counted)" if of_customers else ""
+        views["bucket_persons"] = f"SELECT * REPLACE ({person}) FROM {_rows(staging.persons, between)}{counted}"
+    if staging.events:
         codes = "".join(f", TRY_CAST({name} AS {name}_key) AS {name}" for name in names)
         counted = " SEMI JOIN bucket_persons USING (person)" if of_customers else ""
-        events = f"SELECT * REPLACE ({person}{codes}) FROM {_file(staging.events)} WHERE {where}"
+        events = f"SELECT * REPLACE ({person}{codes}) FROM {_rows(staging.events, between)}"
         views["bucket_events"] = f"FROM ({events}){counted}"
     for view, rows in views.items():
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {rows}")
     return Relations(*(view if view in views else None for view in ("bucket_events", "bucket_persons")))
 
 
-def _file(path: Path) -> str:
-    return f"read_parquet({_text(str(path))})"
+def _rows(table: StagedTable | None, between: tuple[int, int | None] = (0, None)) -> str:
+    """Of some buckets, those that have a pseudonym; buckets without a file have no rows, but columns."""
+    assert table is not None
+    paths = table.paths(*between)
+    listed = ", ".join(map(_text, paths or table.paths()[:1]))
+    return f"(FROM read_parquet([{listed}]) WHERE {'person IS NOT NULL' if paths else 'false'})"
 
 
 def _text(value: str) -> str:

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
+import pyarrow as pa
 
+from pipeline.deidentify.places import BLOCK, Folder
+from pipeline.deidentify.tables import StagedTable
 from pipeline.errors import ConfigurationError, DemographicsError, StagingError
 from pipeline.people.counting import Counting
 from pipeline.people.dialect import SPARK
@@ -63,13 +66,13 @@ def spark_levels(
 def _relations(session: SparkSession, counting: Counting) -> Relations:
     """Views of the rows of those who count."""
     staging, persons, events = counting.staging, None, None
-    if staging.persons.exists():
+    if staging.persons:
         persons = _read(session, staging.persons)
         if counting.of_customers:
             told = persons.select(POLICY_VERSIONS).distinct().toArrow()[POLICY_VERSIONS].to_pylist()
             persons = persons.where(persons[POLICY_VERSIONS].isin(counting.covered(told)))
         persons.createOrReplaceTempView(_PERSONS)
-    if staging.events.exists():
+    if staging.events:
         events = _read(session, staging.events)
         if counting.of_customers:
             assert persons is not None
@@ -78,11 +81,36 @@ def _relations(session: SparkSession, counting: Counting) -> Relations:
     return Relations(None if events is None else _EVENTS, None if persons is None else _PERSONS)
 
 
-def _read(session: SparkSession, path: Path) -> DataFrame:
-    # With its scheme: a server's paths may begin elsewhere than on its disks.
-    frame = session.read.parquet(f"file://{path}").where("person IS NOT NULL")
+def _read(session: SparkSession, table: StagedTable) -> DataFrame:
+    frame = _from_folder(session, table) if isinstance(table.place, Folder) else _from_store(session, table)
+    frame = frame.where("person IS NOT NULL")
     others = [f"`{name}`" for name in frame.columns if name != "person"]
     return frame.selectExpr(f"{_BYTES} AS person", *others)
+
+
+def _from_folder(session: SparkSession, table: StagedTable) -> DataFrame:
+    # With its scheme: a server's paths may begin elsewhere than on its disks.
+    return session.read.parquet(*(f"file://{path}" for path in table.paths()))
+
+
+def _from_store(session: SparkSession, table: StagedTable) -> DataFrame:
+    """Each file read inside of an executor, which finds the store's address and credentials in its own environment."""
+    from pyspark.sql.pandas.types import from_arrow_schema  # noqa: PLC0415  it is an extra
+
+    def rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # Alone in what is sent to executors, which need s3fs and nothing of this program.
+        import fsspec  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        files = fsspec.filesystem("s3", use_listings_cache=False, default_block_size=block)
+        for batch in batches:
+            for path in batch.column("path").to_pylist():
+                with files.open(path, "rb") as opened:
+                    yield from pq.ParquetFile(opened).iter_batches(batch_size=65_536)
+
+    block, paths = BLOCK, pa.table({"path": table.paths()})
+    listed = session.createDataFrame(paths).repartition(len(table.files))
+    return listed.mapInArrow(rows, from_arrow_schema(table.schema))
 
 
 @contextmanager
@@ -144,5 +172,5 @@ def _explained(failure: Exception, counting: Counting, settings: EngineSettings,
     return StagingError(
         "staging must be readable by Spark, at the same path as here",
         value=value,
-        remedy=f"Ingest the period again, or let what {SPARK_VARIABLE} names see {counting.staging.folder}.",
+        remedy=f"Ingest the period again, or let what {SPARK_VARIABLE} names see {counting.staging.place.address}.",
     )

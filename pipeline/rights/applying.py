@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from pipeline.deidentify.locks import held, locked_periods
 from pipeline.deidentify.obeying import obey_held, settled
 from pipeline.deidentify.pseudonyms import period_key
-from pipeline.deidentify.staging import CHECKS, Staging, load_staging, sweep_drafts, was_checked, write_checks
+from pipeline.deidentify.staging import Staging, is_checked, is_staged, load_staging, was_checked, write_checks
 from pipeline.deidentify.tombstones import Tombstone, effects_of, put_up, standing
 from pipeline.errors import ConfigurationError, RequestError, StagingError
 from pipeline.periods import Period
@@ -258,8 +258,7 @@ class _Application:
             act(staging, found)
 
     def _settled(self, population: Population, period: Period) -> Staging | None:
-        sweep_drafts(self._workspace, population, period)  # or what comes back of a killed run would be passed over
-        if not self._workspace.staging(population, period).exists():
+        if not is_staged(self._workspace, population, period):
             return None
         return settled(self._workspace, population, period)
 
@@ -268,8 +267,9 @@ class _Application:
         effects = effects_of(stones, {pair for pairs in found.values() for pair in pairs})
         if effects and obey_held(staging, effects):
             self._periods.append(f"{staging.population}/{staging.period}")
-        if was_checked(staging) and not (staging.folder / CHECKS).exists():
-            self._check(load_staging(self._workspace, staging.population, staging.period))
+        now = load_staging(self._workspace, staging.population, staging.period)
+        if was_checked(now) and not is_checked(now):
+            self._check(now)
 
     def _check(self, staging: Staging) -> None:
         """Check staging again that was checked before it changed, so that a release under way goes on."""

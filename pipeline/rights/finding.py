@@ -6,8 +6,7 @@ Names are in memory only, and none reaches an engine: what is looked for is pseu
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import duckdb
@@ -17,8 +16,8 @@ import pyarrow.compute as pc
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.subject_key import SubjectKey
+from pipeline.deidentify.tables import StagedTable, bucket_of
 from pipeline.deidentify.tombstones import customer_handle, email_handle, trimmed, visitor_handle
-from pipeline.errors import StagingError
 from pipeline.rights.holdings import HeldRows
 from pipeline.rights.requests import SubjectRequest
 from pipeline.vocabulary import Population
@@ -59,7 +58,7 @@ def names_of(request: SubjectRequest, key: SubjectKey) -> tuple[Name, ...]:
 
 def is_findable(staging: Staging, names: Sequence[Name]) -> bool:
     """Whether staging has what it takes to find who is so named: aliases, for an e-mail address."""
-    return staging.aliases.exists() or not any(name.is_alias for name in names)
+    return staging.aliases is not None or not any(name.is_alias for name in names)
 
 
 def find_people(
@@ -107,9 +106,7 @@ def rows_of(staging: Staging, people: Mapping[str, Collection[str]]) -> dict[str
         StagingError: A file cannot be read.
     """
     wanted = {person for persons in people.values() for person in persons}
-    tables = [
-        _selected(path, "person", wanted) if path.exists() else None for path in (staging.persons, staging.events)
-    ]
+    tables = [_rows(table, wanted) if table else None for table in (staging.persons, staging.events)]
     return {
         identity: HeldRows(staging.period, *(_of(table, persons) if table else None for table in tables))
         for identity, persons in people.items()
@@ -122,6 +119,7 @@ def _of(rows: pa.Table, persons: Collection[str]) -> pa.Table:
 
 def _by_alias(staging: Staging, aliases: Collection[str]) -> dict[str, list[str]]:
     """Pseudonyms of customers by the pseudonyms of their e-mail addresses."""
+    assert staging.aliases is not None
     found: dict[str, list[str]] = {}
     for row in _selected(staging.aliases, "alias", aliases).to_pylist():
         found.setdefault(row["alias"], []).append(row["person"])
@@ -129,26 +127,25 @@ def _by_alias(staging: Staging, aliases: Collection[str]) -> dict[str, list[str]
 
 
 def _there(staging: Staging, people: Collection[str]) -> set[str]:
-    files = [path for path in (staging.persons, staging.events) if path.exists()]
+    tables = [table for table in (staging.persons, staging.events) if table]
     return {
-        person
-        for path in files
-        for person in _selected(path, "person", people, "DISTINCT person").column("person").to_pylist()
+        person for table in tables for person in _rows(table, people, "DISTINCT person").column("person").to_pylist()
     }
 
 
-def _selected(path: Path, column: str, values: Collection[str], what: str = "*") -> pa.Table:
-    """Rows of a file whose column has one of some values; the engine sees no name."""
-    query = f"SELECT {what} FROM read_parquet(?) AS held SEMI JOIN wanted ON held.{column} = wanted.value"
-    try:
-        with duckdb.connect(config={"temp_directory": "", "memory_limit": _MEMORY_LIMIT}) as engine:
-            engine.register("wanted", pa.table({"value": pa.array(sorted(values), pa.string())}))
-            found = engine.sql(query, params=[str(path)])
-            assert found is not None
-            return pa.table(found.to_arrow_table())
-    except (duckdb.Error, pa.ArrowException, OSError) as failure:  # which may quote a pseudonym
-        raise StagingError(
-            "staging must be readable Parquet",
-            value=f"{type(failure).__name__} on {path.name}",
-            remedy="Check its permissions, or ingest the period again.",
-        ) from None
+def _rows(table: StagedTable, people: Collection[str], what: str = "*") -> pa.Table:
+    """Rows of some people: of the files of their buckets alone."""
+    buckets = {bucket_of(person, table.buckets) for person in people}
+    files = tuple(file for file in table.files if file.bucket in buckets) or table.files[:1]
+    return _selected(replace(table, files=files), "person", people, what)
+
+
+def _selected(table: StagedTable, column: str, values: Collection[str], what: str = "*") -> pa.Table:
+    """Rows of a table whose column has one of some values; the engine sees no name."""
+    query = f"SELECT {what} FROM read_parquet($paths) AS held SEMI JOIN wanted ON held.{column} = wanted.value"
+    with table.readable(), duckdb.connect(config={"temp_directory": "", "memory_limit": _MEMORY_LIMIT}) as engine:
+        table.place.attach(engine)
+        engine.register("wanted", pa.table({"value": pa.array(sorted(values), pa.string())}))
+        found = engine.sql(query, params={"paths": table.paths()})
+        assert found is not None
+        return pa.table(found.to_arrow_table())

@@ -28,8 +28,8 @@ class HeldRows:
 
     Attributes:
         period: When.
-        persons: Their rows of ``persons.parquet``; None where the population has no such file.
-        events: Their rows of ``events.parquet``; None where the period has no such file.
+        persons: Their rows of persons; None where the population has no such table.
+        events: Their rows of events; None where the period has no such table.
     """
 
     period: Period

@@ -27,7 +27,8 @@ from zoneinfo import ZoneInfo
 
 from pipeline.deidentify import locks
 from pipeline.deidentify.key_store import destroy_key
-from pipeline.deidentify.staging import MANIFEST
+from pipeline.deidentify.places import Place, staging_place
+from pipeline.deidentify.staging import MANIFEST, is_staged, place_of
 from pipeline.disk import sync_folder
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
@@ -74,7 +75,7 @@ def is_due(period: Period, site: SiteFile, now: dt.datetime) -> bool:
 def kept_periods(workspace: Workspace, population: Population) -> tuple[Period, ...]:
     """Periods of which there is staging or a key, under whichever name, or a purge that was not finished."""
     staging, keys = workspace.home / "staging" / population, workspace.home / "keys" / population
-    names = [path.name for path in staging.glob("*") if path.is_dir() or path.suffix == f".{_JOURNAL}"]
+    names = [*staging_place(workspace, population).folders(), *(path.name for path in staging.glob(f".*.{_JOURNAL}"))]
     names += [path.name for path in keys.glob("*") if _KEY in path.name]
     found = set()
     for name in names:
@@ -140,7 +141,7 @@ def require_unpurged(workspace: Workspace, ledger: Ledger, population: Populatio
     Raises:
         StagingError: It was purged.
     """
-    if (workspace.staging(population, period) / MANIFEST).exists():
+    if is_staged(workspace, population, period):
         return
     notes = ledger.notes(EntryKind.PURGED, subject_of(population))
     gone = next((note for note in reversed(notes) if note.key.period == str(period)), None)
@@ -185,12 +186,13 @@ class _Purge:
         return self.workspace.period_key(self.population, self.period)
 
     @property
-    def _staging(self) -> Path:
-        return self.workspace.staging(self.population, self.period)
+    def _staging(self) -> Place:
+        return place_of(self.workspace, self.population, self.period)
 
     @property
     def _folder(self) -> Path:
-        return self._staging.parent
+        """Of the site: the journal and the lock lie in it, wherever staging does."""
+        return self.workspace.staging(self.population, self.period).parent
 
     @property
     def _journal(self) -> Path:
@@ -206,10 +208,11 @@ class _Purge:
 
     def _note(self) -> dict[str, Any] | None:
         """Which staging is purged, told by when it was written; a period may be ingested and purged again."""
-        written = next((path for path in (self._staging / MANIFEST, self._key) if path.exists()), None)
-        if written is None:
+        made = self._staging.modified(MANIFEST)
+        if made is None and self._key.exists():
+            made = dt.datetime.fromtimestamp(self._key.stat().st_mtime, dt.UTC)
+        if made is None:
             return None
-        made = dt.datetime.fromtimestamp(written.stat().st_mtime, dt.UTC)
         due = due_at(self.period, self.site.retention.staging_days, self.site.zone)
         return {
             "population": self.population.value,
@@ -222,12 +225,8 @@ class _Purge:
 
     def _remove_staging(self) -> None:
         # What has no manifest is no staging: whoever looks without the lock finds none, and never half of one.
-        (self._staging / MANIFEST).unlink(missing_ok=True)
-        drafts = [path for path in self._folder.glob(f".{self.period}.*") if path.is_dir()]
-        for folder in (self._staging, *drafts):
-            with suppress(FileNotFoundError):
-                shutil.rmtree(folder)
-        sync_folder(self._folder)
+        self._staging.remove(MANIFEST)
+        self._staging.clear()
 
 
 def _kept_until(packet: Path, site: SiteFile) -> dt.date:

@@ -19,8 +19,8 @@ from typing import Final
 import psutil
 
 from pipeline.deidentify import locks
-from pipeline.deidentify.obeying import settled
-from pipeline.deidentify.staging import WITHDRAWN_CHECKS
+from pipeline.deidentify.places import Place, staging_place
+from pipeline.deidentify.staging import is_staged, place_of, strays, sweep_drafts
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
 from pipeline.publication import files
@@ -56,7 +56,7 @@ class Leftover:
 
     Attributes:
         kind: What it is, in words.
-        path: Where.
+        path: Where; of staging in an object store, where it would be in the site's folder.
     """
 
     kind: str
@@ -84,7 +84,7 @@ def sweep(workspace: Workspace, now: dt.datetime) -> Swept:
         StagingError: Something cannot be removed; everything else was.
     """
     stuck: list[Path] = []
-    removed = Counter(_sweep_staging(workspace))
+    removed = Counter(_sweep_staging(workspace, stuck))
     removed.update(_publication_drafts(workspace))
     for left in (*spilled(workspace, now), *drafts(workspace, now)):
         removed.update([left.kind] if removed_whole(left.path, stuck) else [])
@@ -99,29 +99,32 @@ def sweep(workspace: Workspace, now: dt.datetime) -> Swept:
 
 def leftovers(workspace: Workspace, now: dt.datetime, older_than: dt.timedelta) -> Iterator[Leftover]:
     """What ``sweep`` would remove and has been left alone for so long; removes nothing."""
-    staging = (path for population in Population for _, path in staging_drafts(workspace, population))
+    staging = (
+        Leftover(STAGING, workspace.staging(population, period) / name)
+        for population in Population
+        for period, names in staging_drafts(workspace, population).items()
+        for name in names
+        if _is_quiet_draft(place_of(workspace, population, period), name, now, older_than)
+    )
     published = workspace.published.rglob(f".*{files.PARTIAL}")
     found = [
-        *(Leftover(STAGING, path) for path in staging),
         *(Leftover(PUBLICATION, path) for path in published),
         *spilled(workspace, now),
         *drafts(workspace, now),
     ]
+    yield from staging
     yield from (left for left in found if is_quiet(left.path, now, older_than))
 
 
-def staging_drafts(workspace: Workspace, population: Population) -> Iterator[tuple[Period, Path]]:
-    """Drafts of a population's staging and what they have replaced, and drafts of changes inside of staging."""
-    beside = (path for path in (workspace.home / "staging" / population).glob(".*") if path.is_dir())
-    inside = (
-        path
-        for path in (workspace.home / "staging" / population).glob("*/.*")
-        if path.name != WITHDRAWN_CHECKS and not path.parent.name.startswith(".")
-    )
-    named = [*((path, path.name) for path in beside), *((path, path.parent.name) for path in inside)]
-    for path, name in sorted(named):
+def staging_drafts(workspace: Workspace, population: Population) -> dict[Period, list[str]]:
+    """By period, files in the place of its staging that are no part of it."""
+    found = {}
+    for name in staging_place(workspace, population).folders():
         with suppress(ConfigurationError):  # nothing of this program
-            yield Period.parse(name.removeprefix(".").partition(".")[0]), path
+            period = Period.parse(name)
+            place = place_of(workspace, population, period)
+            found[period] = strays(place, place.names())
+    return {period: names for period, names in found.items() if names}
 
 
 def spilled(workspace: Workspace, now: dt.datetime) -> Iterator[Leftover]:
@@ -164,25 +167,32 @@ def removed_whole(path: Path, stuck: list[Path]) -> bool:
     return True
 
 
-def _sweep_staging(workspace: Workspace) -> Iterator[str]:
+def _sweep_staging(workspace: Workspace, stuck: list[Path]) -> Iterator[str]:
     for population in Population:
-        found = {period for period, _ in staging_drafts(workspace, population)}
         locked = locks.locked_periods(workspace, population)
-        for period in sorted(found | {one for one in locked if not workspace.staging(population, one).exists()}):
+        unstaged = {period for period in locked if not is_staged(workspace, population, period)}
+        for period in sorted(unstaged | set(staging_drafts(workspace, population))):
             with locks.held_if_free(workspace, population, period) as free:
                 if free:
-                    left = [path for of, path in staging_drafts(workspace, population) if of == period]
-                    _settle(workspace, population, period)
-                    yield from (STAGING for path in left if not path.exists())
+                    left = staging_drafts(workspace, population).get(period, ())
+                    try:
+                        _settle(workspace, population, period)
+                    except (OSError, StagingError):
+                        stuck.append(workspace.staging(population, period))
+                        continue
+                    yield from (STAGING for _ in left)
 
 
 def _settle(workspace: Workspace, population: Population, period: Period) -> None:
-    # A draft that took the place of staging in the middle is not removed, but what it was made for is finished.
-    with suppress(StagingError):  # there is no staging beside the drafts
-        settled(workspace, population, period)
-    if not workspace.staging(population, period).exists():
+    sweep_drafts(place_of(workspace, population, period))
+    if not is_staged(workspace, population, period):
         # The lock of a period that is not held names it as if it were; who waits for it makes it anew.
         locks.lock_file(workspace, population, period).unlink(missing_ok=True)
+
+
+def _is_quiet_draft(place: Place, name: str, now: dt.datetime, span: dt.timedelta) -> bool:
+    written = place.modified(name)
+    return written is not None and now - written >= span
 
 
 def _publication_drafts(workspace: Workspace) -> Iterable[str]:

@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -24,6 +23,7 @@ from click.testing import CliRunner, Result
 
 from pipeline import cli
 from pipeline.deidentify.pseudonyms import period_key
+from pipeline.deidentify.staging import load_staging
 from pipeline.errors import DemographicsError
 from pipeline.local.airflow import LocalAirflow
 from pipeline.local.api import DagRun
@@ -37,6 +37,7 @@ from pipeline.workspace import HOME_VARIABLE, LEDGER_VARIABLE, RELEASES_VARIABLE
 from tests.builders import specification_document
 from tests.end_to_end.planting import ADDRESS_V4, ADDRESS_V6, AGENT, CUSTOMER, FORWARDED, plant
 from tests.reviewing import approve
+from tests.staged import rows_of
 
 VISITORS, CUSTOMERS = Population.VISITORS, Population.CUSTOMERS
 WEEK, NEXT_WEEK, MONTH = (Period.parse(label) for label in ("2026-W41", "2026-W42", "2026-10"))
@@ -273,10 +274,7 @@ class Site:
     def people(self, population: Population, period: Period) -> set[str]:
         """The pseudonyms of all whom staging of a period counts."""
         name = "persons" if population is CUSTOMERS else "events"
-        file = str(self.workspace.staging(population, period) / f"{name}.parquet")
-        return {
-            person for (person,) in duckdb.execute("SELECT DISTINCT person FROM read_parquet(?)", [file]).fetchall()
-        }
+        return {row["person"] for row in rows_of(load_staging(self.workspace, population, period).table(name))}
 
     def pseudonym(self, population: Population, period: Period, named: str) -> str:
         """The pseudonym of somebody, by customer key, or by address and agent with a zero byte between."""
@@ -284,7 +282,7 @@ class Site:
 
     def country(self, customer: str) -> str:
         """The country of a customer in staging of the month."""
-        persons = pq.read_table(self.workspace.staging(CUSTOMERS, MONTH) / "persons.parquet").to_pylist()
+        persons = rows_of(load_staging(self.workspace, CUSTOMERS, MONTH).persons)
         person = self.pseudonym(CUSTOMERS, MONTH, customer)
         return next(str(row["country"]) for row in persons if row["person"] == person)
 

@@ -22,6 +22,7 @@ from pipeline.site import load_site
 from pipeline.spec import bind, load_specification
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import file_of, folder_of
 
 WEEK = Period.parse("2026-W41")
 RELEASES = Path(__file__).parents[2] / "dags" / "releases"
@@ -37,7 +38,7 @@ def staging(tmp_path_factory: pytest.TempPathFactory) -> Staging:
 
 @pytest.fixture(scope="module")
 def release(staging: Staging) -> PrivateRelease:
-    home = staging.folder.parents[2]
+    home = folder_of(staging).parents[2]
     bound = bind(load_specification(RELEASES / "weekly_audience.yaml"), load_site(home / "site.yaml"))
     exact = dataclasses.replace(bound, epsilon=Epsilon.infinite(), k=K(K_EXACT))
     secret = period_key(Workspace(home), Population.VISITORS, WEEK)
@@ -47,7 +48,7 @@ def release(staging: Staging) -> PrivateRelease:
 @pytest.fixture(scope="module")
 def people(staging: Staging) -> pd.DataFrame:
     """One row a person: the most frequent value of each attribute, the first by alphabet of equals."""
-    events = duckdb.read_parquet(str(staging.events)).df()
+    events = duckdb.read_parquet(str(file_of(staging.events))).df()
 
     def most_frequent(values: pd.Series) -> str:
         counts = values.value_counts()
@@ -108,7 +109,7 @@ def test_the_drill_down_is_exact_in_every_country(release: PrivateRelease, peopl
 
 
 def test_tables_over_groups_count_everybody_within_the_bound(release: PrivateRelease, staging: Staging) -> None:
-    sections = duckdb.read_parquet(str(staging.events)).df().groupby("person")["section"].nunique()
+    sections = duckdb.read_parquet(str(file_of(staging.events))).df().groupby("person")["section"].nunique()
     rows = shown(release, "visitors_by_section", "section")
     assert rows["all"] == int(sections.clip(upper=3).sum())
     assert sum(rows.values()) == 2 * rows["all"]

@@ -18,6 +18,7 @@ from pipeline.errors import SourceError
 from pipeline.periods import Period
 from pipeline.workspace import Workspace
 from tests.log_lines import BOT, DAY, column, counts, events, line, site_of
+from tests.staged import contents, folder_of
 
 SECTIONS: Final = ("docs", "shop", "about")
 NEXT_DAY: Final = Period.parse("2026-10-06")
@@ -137,10 +138,10 @@ def test_late_files_for_a_past_period_count_as_if_they_had_been_there(
 def test_a_period_is_not_touched_by_what_comes_later(tmp_path: Path) -> None:
     write(tmp_path / "access.log", lines_of(0, 200))
     first = ingest(tmp_path)
-    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    before = contents(folder_of(first))
     write(tmp_path / "access.log", lines_of(0, 200) + lines_of(0, 200, "06/Oct/2026"))
     second = ingest(tmp_path, NEXT_DAY)
-    assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+    assert contents(folder_of(first)) == before
     assert counts(second)[0] == 400
     assert {row["weekday"] for row in events(second)} == {"Tue"}
 
@@ -150,7 +151,7 @@ def test_a_file_that_is_gone_since_stops_and_earlier_staging_stays(tmp_path: Pat
     write(tmp_path / "a.log", lines_of(0, 100))
     write(tmp_path / "b.log", lines_of(100, 200))
     staging = ingest(tmp_path)
-    before = {path.name: path.read_bytes() for path in staging.folder.iterdir()}
+    before = contents(folder_of(staging))
     if what == "gone":
         (tmp_path / "b.log").unlink()
     else:
@@ -158,8 +159,8 @@ def test_a_file_that_is_gone_since_stops_and_earlier_staging_stays(tmp_path: Pat
         write(tmp_path / "b.log", left[what])
     with pytest.raises(SourceError, match=r"must still be there, got 1 of .* with 100 lines"):
         ingest(tmp_path)
-    assert {path.name: path.read_bytes() for path in staging.folder.iterdir()} == before
-    assert {path.name for path in staging.folder.parent.iterdir()} == {str(DAY), f".{DAY}.lock"}
+    assert contents(folder_of(staging)) == before
+    assert {path.name for path in folder_of(staging).parent.iterdir()} == {str(DAY), f".{DAY}.lock"}
     write(tmp_path / "found again.log", lines_of(100, 200))
     assert counts(ingest(tmp_path))[0] == 200 + {"gone": 0, "emptied": 0, "shortened": 0, "changed": 100}[what]
 

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from pipeline import flow
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
+from pipeline.deidentify.staging import load_staging
 from pipeline.local.run import run_site
 from pipeline.periods import Period
 from pipeline.sample import write_sample
@@ -47,6 +48,7 @@ from tests.end_to_end.planting import (
     traces,
 )
 from tests.end_to_end.traces import DIGESTS, Removals
+from tests.staged import rows_of
 
 RELEASES = Path(__file__).parents[2] / "dags" / "releases"
 WEEK, MONTH = Period.parse("2026-W41"), Period.parse("2026-10")
@@ -253,9 +255,8 @@ def _site(home: Path) -> Workspace:
 
 
 def _people(workspace: Workspace, population: Population, period: Period) -> set[str]:
-    files = str(workspace.staging(population, period) / "*.parquet")
-    rows = duckdb.execute("SELECT DISTINCT person FROM read_parquet(?, union_by_name = true)", [files]).fetchall()
-    return {person for (person,) in rows}
+    staging = load_staging(workspace, population, period)
+    return {row["person"] for name in staging.manifest.files for row in rows_of(staging.table(name))}
 
 
 def _require_planted_people(workspace: Workspace) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline import flow
 from pipeline.deidentify.locks import held
-from pipeline.deidentify.staging import load_staging
+from pipeline.deidentify.staging import is_checked as has_verdicts
+from pipeline.deidentify.staging import load_staging, strays
 from pipeline.errors import ChecksFailedError, ConfigurationError, RequestError
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.ledger import Ledger
@@ -44,6 +44,7 @@ from tests.asking import (
     visitor,
     write_home,
 )
+from tests.staged import rows_of
 
 ACCESS, CORRECT, ERASE, OPT_OUT = RequestKind.ACCESS, RequestKind.CORRECT, RequestKind.ERASE, RequestKind.OPT_OUT
 VISITORS, BUYERS = Population.VISITORS, Population.CUSTOMERS
@@ -316,20 +317,17 @@ def driven(template: Path, folder: Path, times: int, script: str) -> dict[str, A
 
 def end_state(workspace: Workspace, asked: list[str]) -> dict[str, Any]:
     """Everything that must be the same, however often somebody was killed on the way."""
-    staging = workspace.home / "staging"
-    tables = {str(path.relative_to(staging)): pq.read_table(path).to_pylist() for path in staging.rglob("*.parquet")}
-    manifests = {
-        (who, period): load_staging(workspace, who, period).manifest.sources
-        for who, period in ((VISITORS, WEEKS[0]), (BUYERS, MONTHS[0]))
-    }
-    left = [path.name for path in staging.rglob(".*") if path.suffix != ".lock"]
+    held = [load_staging(workspace, *one) for one in ((VISITORS, WEEKS[0]), (BUYERS, MONTHS[0]))]
+    tables = [{name: rows_of(staging.table(name)) for name in staging.manifest.files} for staging in held]
+    manifests = [staging.manifest.sources for staging in held]
+    left = [strays(staging.place, staging.place.names()) for staging in held]
     told = {one: json.loads((workspace.access / one / "held.json").read_bytes())["held"] for one in asked}
     states = {row.id: (row.state, row.sealed) for row in RequestStore.open(workspace).rows()}
     return {"tables": tables, "manifests": manifests, "left": left, "told": told, "states": states}
 
 
 def is_checked(home: Path) -> bool:
-    return (Workspace(home).staging(VISITORS, WEEKS[0]) / "checks.json").exists()
+    return has_verdicts(load_staging(Workspace(home), VISITORS, WEEKS[0]))
 
 
 def test_after_twenty_kills_all_that_was_asked_for_is_in_force_as_if_nobody_was_killed(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.deidentify.staging import is_checked, load_staging
 from pipeline.local.airflow import LocalAirflow
 from pipeline.rights.rows import State
 from pipeline.vocabulary import Audience
@@ -43,6 +44,7 @@ from tests.end_to_end.rights_story import (
     the_key_is_lost,
 )
 from tests.end_to_end.traces import Traces
+from tests.staged import contents, folder_of
 
 pytestmark = pytest.mark.airflow
 
@@ -97,9 +99,9 @@ def test_a_person_who_was_erased_is_in_no_staging_any_more(site: Site, first: Fi
     gone = first.before[0] - site.people(VISITORS, WEEK), first.before[1] - site.people(CUSTOMERS, MONTH)
     assert gone == ({week, site.pseudonym(VISITORS, WEEK, BEHIND_PROXY)}, {month})
     for population, period in ((VISITORS, WEEK), (CUSTOMERS, MONTH)):
-        folder = site.workspace.staging(population, period)
-        assert (folder / "checks.json").is_file()  # it was checked anew, so that a release goes on
-        content = b"".join(path.read_bytes() for path in folder.iterdir())
+        staging = load_staging(site.workspace, population, period)
+        assert is_checked(staging)  # anew, so that a release goes on
+        content = b"".join(contents(folder_of(staging)).values())
         assert not any(pseudonym.encode() in content for pseudonym in first.erased)
 
 
@@ -246,7 +248,7 @@ def test_a_missing_key_stops_everything_and_no_new_one_is_made(keyless: Keyless)
     for task in ("collect", "apply"):
         assert keyless.missing.tasks[task] == "failed"
         assert "no subjects.key" in keyless.missing.errors[task]
-    for ran, task in ((keyless.ingested, "stage"), (keyless.drawn, "draw")):
+    for ran, task in ((keyless.ingested, "plan"), (keyless.drawn, "draw")):
         assert ran.tasks[task] == "failed"
         assert "no subjects.key" in ran.errors[task]
 

@@ -20,6 +20,7 @@ from pipeline.sources.formats.combined import request_fields
 from pipeline.sources.logs import read_lines
 from pipeline.workspace import Workspace
 from tests.log_files import log_of
+from tests.staged import file_of
 
 GOOD = b'8.8.8.8 - - [05/Oct/2026:10:00:00 +0000] "GET /docs/a HTTP/1.1" 200 12 "-" "Mozilla/5.0 Firefox/120.0"\n'
 SITE = SiteFile.model_validate(
@@ -88,7 +89,7 @@ def test_every_line_of_any_file_is_accounted_for(pieces: list[bytes]) -> None:
         path = Path(folder) / "x.log"
         path.write_bytes(GOOD + b"".join(pieces))
         staging = stage_visitors(Workspace(Path(folder)), SITE, Period.parse("2026-10-05"))
-        rows = pq.read_metadata(staging.events).num_rows
+        rows = pq.read_metadata(file_of(staging.events)).num_rows
         lines = sum(table.num_rows for table in read_lines([log_of(path)]))
     counts = staging.manifest.sources["visitor logs"]
     assert counts.read == lines == counts.used + sum(counts.left_out.values()) + sum(counts.rejected.values())

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.deidentify.staging import MANIFEST
+from pipeline.deidentify.staging import is_staged
 from pipeline.errors import LedgerError, SpecificationError
 from pipeline.periods import Period
 from pipeline.privacy.accountant import compose
@@ -154,16 +154,16 @@ def _unapproved(evidence: Evidence, path: Path) -> Iterator[Failure]:
 
 def _kept(evidence: Evidence, population: Population, period: Period) -> Iterator[Failure]:
     workspace, place = evidence.workspace, f"{population}/{period}"
-    key, manifest = workspace.period_key(population, period), workspace.staging(population, period) / MANIFEST
+    key, staged = workspace.period_key(population, period), is_staged(workspace, population, period)
     if is_due(period, evidence.site, evidence.now - _A_DAY):
         due = due_at(period, evidence.site.retention.staging_days, evidence.site.zone)
-        held = [name for name, there in (("its key", key.exists()), ("its staging", manifest.exists())) if there]
+        held = [name for name, there in (("its key", key.exists()), ("its staging", staged)) if there]
         yield Failure(
             f"{place} was due on {due:%Y-%m-%d}: {' and '.join(held) or 'a part of it'} is still there", _PURGE
         )
-    elif manifest.exists() and not key.exists():
+    elif staged and not key.exists():
         yield Failure(f"{place}: there is staging and no key, so nobody in it can be found", "Ingest the period again.")
-    elif key.exists() and not manifest.exists() and _age(evidence, key) >= _A_DAY:
+    elif key.exists() and not staged and _age(evidence, key) >= _A_DAY:
         yield Failure(f"{place}: there is a key and no staging", "Ingest the period, or remove its key file.")
 
 

@@ -18,6 +18,7 @@ from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import file_of
 
 OCTOBER = Period.parse("2026-10")
 EUROS = {"column": "total", "currency": "EUR"}
@@ -52,7 +53,7 @@ def stage(home: Path, totals: Iterable[str], site: SiteFile) -> Staging:
 
 
 def revenue(staging: Staging) -> list[int]:
-    found: list[int] = pq.read_table(staging.events).column("revenue").to_pylist()
+    found: list[int] = pq.read_table(file_of(staging.events)).column("revenue").to_pylist()
     return found
 
 
@@ -132,14 +133,14 @@ def test_refunds_are_kept_as_negative_amounts(tmp_path: Path) -> None:
 
 
 def test_revenue_stands_beside_person_and_product_as_a_whole_number(tmp_path: Path) -> None:
-    schema = pq.read_schema(stage(tmp_path, ["49.00"], site_of(EUROS)).events)
+    schema = pq.read_schema(file_of(stage(tmp_path, ["49.00"], site_of(EUROS)).events))
     assert schema.names == ["person", "product", "revenue"]
     assert schema.types == [pa.string(), pa.string(), pa.int64()]
 
 
 def test_an_amount_that_is_not_declared_is_not_read(tmp_path: Path) -> None:
     staging = stage(tmp_path, ["not a number", "49.00"], site_of(None))
-    assert pq.read_schema(staging.events).names == ["person", "product"]
+    assert pq.read_schema(file_of(staging.events)).names == ["person", "product"]
     assert staging.manifest.sources["orders"].used == 2
 
 
@@ -200,7 +201,7 @@ def stage_several(home: Path, lines: Iterable[str], **amount: Any) -> Staging:
 
 def test_amounts_in_several_currencies_are_kept_apart_in_their_smallest_units(tmp_path: Path) -> None:
     staging = stage_several(tmp_path, ["49.90;EUR", "5.00; usd ", "980;JPY", "-1.00;EUR"])
-    table = pq.read_table(staging.events)
+    table = pq.read_table(file_of(staging.events))
     assert table.schema.names == ["person", "product", "revenue_eur", "revenue_usd", "revenue_jpy"]
     assert table.schema.types[2:] == [pa.int64()] * 3
     rows = {tuple(row[name] for name in table.schema.names[2:]) for row in table.to_pylist()}

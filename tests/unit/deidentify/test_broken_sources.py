@@ -28,6 +28,7 @@ from pipeline.sources.databases import DatabaseTable
 from pipeline.sources.tables import open_table
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import contents
 
 OCTOBER = Period.parse("2026-10")
 PLANTED = "planted-zx81"
@@ -74,13 +75,13 @@ def require_stopped(home: Path, site: SiteFile, progress: Callable[..., None] | 
     """Staging stops with a source error that tells nothing, and leaves what was there."""
     workspace = Workspace(home)
     folder = workspace.staging(Population.CUSTOMERS, OCTOBER)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else None
+    before = contents(folder) if folder.exists() else None
     with pytest.raises(SourceError) as caught:
         stage_customers(workspace, site, OCTOBER, *([progress] if progress else []))
     told = "".join(traceback.format_exception(caught.value))
     assert not re.search(f"{PLANTED}|hunter2", told)
     assert caught.value.exit_code == 4
-    after = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else None
+    after = contents(folder) if folder.exists() else None
     assert after == before
     assert not [path for path in home.glob("staging/customers/.*") if path.is_dir()]  # a lock may stay
     return caught.value

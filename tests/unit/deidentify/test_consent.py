@@ -20,6 +20,7 @@ from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.workspace import Workspace
 from tests.builders import write_policy
+from tests.staged import file_of
 
 OCTOBER = Period.parse("2026-10")
 ALL = {"accepted": "accepted", "notified": "notified", "notified_on": "notified_on", "opted_out": "out"}
@@ -60,7 +61,7 @@ def stage(home: Path, rows: Sequence[tuple[str, ...]], policy: dict[str, str], *
 
 def versions(staging: Staging) -> list[str]:
     with duckdb.connect() as connection:
-        query = f"SELECT policy_versions FROM '{staging.persons}' ORDER BY ALL"
+        query = f"SELECT policy_versions FROM '{file_of(staging.persons)}' ORDER BY ALL"
         return [value for (value,) in connection.execute(query).fetchall()]
 
 
@@ -234,7 +235,7 @@ def test_a_declared_column_that_is_not_there_is_an_error(tmp_path: Path) -> None
 
 def test_versions_stand_in_staging_by_way_of_a_dictionary(tmp_path: Path) -> None:
     staging = stage(tmp_path, [(str(n), "free", "", f"v{1 + n % 2}") for n in range(100)], ALL)
-    column = pq.read_metadata(staging.persons).row_group(0).column(1)
+    column = pq.read_metadata(file_of(staging.persons)).row_group(0).column(1)
     assert column.path_in_schema == "policy_versions"
     assert any("DICTIONARY" in encoding for encoding in column.encodings)
 

@@ -22,6 +22,7 @@ from pipeline.site import SiteFile
 from pipeline.sources.columnar import libpq_address
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import file_of
 
 OCTOBER = Period.parse("2026-10")
 Column = dict[str, Any]
@@ -42,7 +43,7 @@ def site_of(column: Column, source: dict[str, Any], **more: Any) -> SiteFile:
 
 def told(staging: Staging) -> list[str]:
     with duckdb.connect() as connection:
-        return [key for (key,) in connection.execute(f"SELECT told FROM '{staging.persons}'").fetchall()]
+        return [key for (key,) in connection.execute(f"SELECT told FROM '{file_of(staging.persons)}'").fetchall()]
 
 
 def of_text(home: Path, column: Column, raw: str) -> str:
@@ -159,7 +160,7 @@ def with_orders(home: Path, lines: list[str], column: Column, **amount: Any) -> 
     site = site_of(column, {"kind": "csv", "path": "people.csv"}, orders=orders)
     staging = stage_customers(Workspace(home), site, OCTOBER)
     with duckdb.connect() as connection:
-        rows = connection.execute(f"SELECT person, told FROM '{staging.persons}'").fetchall()
+        rows = connection.execute(f"SELECT person, told FROM '{file_of(staging.persons)}'").fetchall()
     assert [person for person, _ in rows] == sorted(person for person, _ in rows)
     assert {key for _, key in rows} <= set(site.dimensions(Population.CUSTOMERS)["told"].keys)
     return sorted(key for _, key in rows)

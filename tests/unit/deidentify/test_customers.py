@@ -14,6 +14,7 @@ from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import contents, file_of, folder_of
 
 OCTOBER = Period.parse("2026-10")
 DIMENSIONS = {
@@ -53,7 +54,7 @@ def query(statement: str) -> list[tuple[Any, ...]]:
 
 
 def persons(staging: Staging, columns: str = "* EXCLUDE (person, policy_versions)") -> list[tuple[str, ...]]:
-    return query(f"SELECT {columns} FROM '{staging.persons}' ORDER BY ALL")
+    return query(f"SELECT {columns} FROM '{file_of(staging.persons)}' ORDER BY ALL")
 
 
 def stage(home: Path, described: SiteFile) -> Staging:
@@ -104,14 +105,14 @@ def test_of_a_date_the_year_is_kept(tmp_path: Path, raw: str, key: str) -> None:
 
 def test_staging_holds_pseudonyms_and_generalised_text_only(tmp_path: Path) -> None:
     staging = stage(tmp_path, csv_site(tmp_path, ["c-77,ada@example.org,Germany,free,30000,1985-04-08,"]))
-    schema = query(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{staging.persons}')")
+    schema = query(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{file_of(staging.persons)}')")
     assert schema == [(name, "VARCHAR") for name in ("person", "policy_versions", "country", "plan", "income", "born")]
     key = period_key(Workspace(tmp_path), Population.CUSTOMERS, OCTOBER)
     assert persons(staging, "person") == [(key.pseudonym("c-77"),)]
-    written = b"".join(path.read_bytes() for path in staging.folder.iterdir())
+    written = b"".join(contents(folder_of(staging)).values())
     assert not any(raw in written for raw in (b"c-77", b"ada@", b"Germany", b"1985-04"))
     assert load_staging(Workspace(tmp_path), Population.CUSTOMERS, OCTOBER) == staging
-    assert not staging.events.exists()
+    assert staging.events is None
 
 
 def test_a_person_without_key_is_rejected_and_of_a_repeated_key_the_first_is_kept(tmp_path: Path) -> None:
@@ -146,7 +147,8 @@ def test_orders_of_the_period_and_its_customers_are_used_and_others_left_out(tmp
         "rejected": {"date": 1, "no key": 1},
         "carried": 0,
     }
-    joined = f"SELECT country, product FROM '{staging.events}' JOIN '{staging.persons}' USING (person) ORDER BY ALL"
+    events, persons = file_of(staging.events), file_of(staging.persons)
+    joined = f"SELECT country, product FROM '{events}' JOIN '{persons}' USING (person) ORDER BY ALL"
     assert query(joined) == [("DE", "Editor"), ("DE", "other"), ("FR", "unknown")]
 
 
@@ -237,6 +239,6 @@ def test_progress_tells_rows_and_nothing_else(tmp_path: Path) -> None:
 
 def test_rows_are_staged_in_an_order_that_says_nothing_about_the_source(tmp_path: Path) -> None:
     staging = stage(tmp_path, csv_site(tmp_path, [f"{number},a,DE,free,1,1985," for number in range(200)]))
-    stored = [row[0] for row in query(f"SELECT person FROM '{staging.persons}'")]
+    stored = [row[0] for row in query(f"SELECT person FROM '{file_of(staging.persons)}'")]
     assert stored == sorted(stored)
     assert len(set(stored)) == 200

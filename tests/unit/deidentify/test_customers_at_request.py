@@ -17,8 +17,9 @@ from pipeline.deidentify.accounting import AT_REQUEST
 from pipeline.deidentify.customers import stage_customers
 from pipeline.deidentify.locks import held_if_free
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
-from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.staging import Staging, load_staging
 from pipeline.deidentify.subject_key import subject_key
+from pipeline.deidentify.tables import StagedTable
 from pipeline.deidentify.tombstones import Tombstone, customer_handle, email_handle, put_up
 from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
@@ -27,6 +28,7 @@ from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.builders import policy_document, write_policy
+from tests.staged import file_of
 
 OCTOBER = Period.parse("2026-10")
 WHO = Population.CUSTOMERS
@@ -76,9 +78,9 @@ def key(home: Path) -> PeriodKey:
     return period_key(Workspace(home), WHO, OCTOBER)
 
 
-def rows(path: Path) -> dict[str, tuple[str, ...]]:
+def rows(table: StagedTable | None) -> dict[str, tuple[str, ...]]:
     with duckdb.connect() as connection:
-        return {person: tuple(told) for person, *told in connection.execute(f"FROM '{path}'").fetchall()}
+        return {person: tuple(told) for person, *told in connection.execute(f"FROM '{file_of(table)}'").fetchall()}
 
 
 def ask(home: Path, handle: str, **values: str) -> None:
@@ -92,8 +94,8 @@ def ask(home: Path, handle: str, **values: str) -> None:
 def test_no_group_of_rows_is_empty(tmp_path: Path) -> None:
     put(tmp_path, PEOPLE[:1])
     staging = stage(tmp_path)
-    for path in (staging.persons, staging.aliases):
-        assert [group.num_rows for group in groups_of(path)] == [1]
+    for table in (staging.persons, staging.aliases):
+        assert [group.num_rows for group in groups_of(file_of(table))] == [1]
 
 
 def groups_of(path: Path) -> list[pq.RowGroupMetaData]:
@@ -118,7 +120,7 @@ def test_second_names_are_in_the_order_of_pseudonyms(tmp_path: Path) -> None:
 
 def test_without_the_declaration_no_address_is_read(tmp_path: Path) -> None:
     put(tmp_path, PEOPLE)
-    assert not stage(tmp_path, email=None).aliases.exists()
+    assert stage(tmp_path, email=None).aliases is None
 
 
 def test_who_is_not_used_has_no_second_name(tmp_path: Path) -> None:
@@ -132,9 +134,9 @@ def test_who_asked_is_left_out_with_all_that_they_did(tmp_path: Path, handle: st
     order(tmp_path, "c1", "c2", "c2")
     ask(tmp_path, handle)
     staging, gone = stage(tmp_path), key(tmp_path).pseudonym("c2")
-    for path in (staging.persons, staging.aliases, staging.events):
-        assert rows(path)
-        assert gone not in rows(path)
+    for table in (staging.persons, staging.aliases, staging.events):
+        assert rows(table)
+        assert gone not in rows(table)
     counts = staging.manifest.sources
     assert (counts["customers"].used, counts["customers"].left_out) == (2, {AT_REQUEST: 1})
     assert (counts["orders"].used, counts["orders"].left_out) == (1, {AT_REQUEST: 2})
@@ -264,7 +266,7 @@ def test_second_names_that_cannot_be_read_are_read_anew(tmp_path: Path) -> None:
     put(tmp_path, PEOPLE)
     staging = stage(tmp_path)
     before = rows(staging.aliases)
-    staging.aliases.write_bytes(b"no Parquet")
+    file_of(staging.aliases).write_bytes(b"no Parquet")
     staging = stage(tmp_path)
     assert (staging.manifest.sources["customers"].carried, rows(staging.aliases)) == (0, before)
 
@@ -276,7 +278,7 @@ def test_nobody_is_extracted_while_the_key_of_tombstones_is_missing(tmp_path: Pa
     Workspace(tmp_path).subject_key.unlink()
     with pytest.raises(ConfigurationError, match="key"):
         stage(tmp_path)
-    assert rows(Workspace(tmp_path).staging(WHO, OCTOBER) / "persons.parquet") == before
+    assert rows(load_staging(Workspace(tmp_path), WHO, OCTOBER).persons) == before
 
 
 def test_no_address_is_in_what_an_error_says(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

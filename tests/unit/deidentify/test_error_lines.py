@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.deidentify.error_lines import ERRORS, FARTHEST_SECONDS, NO_ERROR, RequestErrors, beside_requests
+from pipeline.deidentify.error_lines import ERRORS, FARTHEST_SECONDS, NO_ERROR, beside_requests
 
 SECOND = 1_000_000
 
@@ -26,13 +28,23 @@ def draft(tmp_path: Path) -> Path:
     return tmp_path / "draft.parquet"
 
 
-def found(draft: Path, *errors: tuple[int, float, int, int]) -> RequestErrors:
+@dataclass(frozen=True)
+class Told:
+    """Of all requests, one after the other."""
+
+    level: np.ndarray
+    kind: np.ndarray
+    told: int
+
+
+def found(draft: Path, *errors: tuple[int, float, int, int]) -> Told:
     """Of (address, seconds, level, kind)."""
     columns = list(zip(*errors, strict=True)) if errors else [()] * 4
     moments = [round(seconds * SECOND) for seconds in columns[1]]
     table = pa.table([columns[0], moments, columns[2], columns[3]], schema=ERRORS)
     with duckdb.connect() as engine:
-        return beside_requests(engine, table, draft, 5)
+        errors_of = beside_requests(engine, table, {str(draft): 0})
+    return Told(*errors_of.of(np.arange(5)), errors_of.told)
 
 
 def test_an_error_is_told_of_the_nearest_request_of_its_address(draft: Path) -> None:

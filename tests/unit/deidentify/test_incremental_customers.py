@@ -23,6 +23,7 @@ from pipeline.site import SiteFile
 from pipeline.sources.columnar import libpq_address
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
+from tests.staged import file_of, folder_of
 
 OCTOBER = Period.parse("2026-10")
 LONG_AGO = "2020-01-01T00:00:00+00:00"
@@ -72,7 +73,7 @@ def site_of(crm: Crm, **more: Any) -> SiteFile:
 
 def persons(staging: Staging) -> list[tuple[str, ...]]:
     with duckdb.connect() as connection:
-        return connection.execute(f"FROM '{staging.persons}'").fetchall()
+        return connection.execute(f"FROM '{file_of(staging.persons)}'").fetchall()
 
 
 def counts(staging: Staging) -> SourceCounts:
@@ -204,11 +205,12 @@ def test_another_zone_program_key_or_source_is_read_in_full(
     assert counts(stage_customers(Workspace(tmp_path), site, OCTOBER)).carried == 0
 
 
-@pytest.mark.parametrize("name", ["persons.parquet", "manifest.json"])
+@pytest.mark.parametrize("name", ["persons", "manifest.json"])
 def test_earlier_staging_that_cannot_be_read_is_made_anew(tmp_path: Path, crm: Crm, name: str) -> None:
     crm.put(1, "free", LONG_AGO)
     first = stage_customers(Workspace(tmp_path), site_of(crm), OCTOBER)
-    (first.folder / name).write_bytes(b"broken")
+    path = file_of(first.persons) if name == "persons" else folder_of(first) / name
+    path.write_bytes(b"broken")
     assert counts(stage_customers(Workspace(tmp_path), site_of(crm), OCTOBER)).carried == 0
 
 

@@ -13,6 +13,7 @@ from pipeline.validation.staging import check_staging
 from pipeline.vocabulary import NONE, OTHER, Population
 from pipeline.workspace import Workspace
 from tests.log_lines import column, events, line, site_of, stage
+from tests.staged import contents, folder_of
 
 HOSTILE = {
     "an e-mail address as the host": "http://jane.roe@example.net/",
@@ -68,7 +69,7 @@ def test_the_registered_domain_is_kept_as_it_is_found(referrer: str, domain: str
 def test_staging_holds_nothing_else_of_referrers(tmp_path: Path) -> None:
     lines = [line(referrer=referrer) for referrer in (*HOSTILE.values(), "https://jane-roe.example.net/?q=secret")]
     staging = stage(tmp_path, *lines, referrer_domains="any")
-    written = b"".join(path.read_bytes() for path in staging.folder.iterdir())
+    written = b"".join(contents(folder_of(staging)).values())
     assert set(column(staging, "referrer_domain")) == {OTHER, "example.net"}
     assert not any(part in written for part in (b"jane", b"secret", b"203.0.113", b"payroll", b"4111"))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from pipeline.deidentify.staging import load_staging
 from pipeline.errors import StagingError
@@ -15,6 +16,7 @@ from pipeline.spec import BoundSpecification
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.builders import WEEK, StagingOf, pseudonym, write_visitors
+from tests.staged import file_of
 
 
 def test_a_period_that_was_not_ingested_is_named(tmp_path: Path) -> None:
@@ -34,6 +36,27 @@ def test_staging_from_before_a_dimension_was_declared_is_refused(
 ) -> None:
     staging = staging_of([{"person": 1}])
     require_dimensions(bound, staging)
-    pd.read_parquet(staging.events).drop(columns="section").to_parquet(staging.events)
+    path = file_of(staging.events)
+    pd.read_parquet(path).drop(columns="section").to_parquet(path)
     with pytest.raises(StagingError, match="no section in visitors of 2026-W41"):
         require_dimensions(bound, staging)
+
+
+@pytest.mark.parametrize("manifest", ["{", "[]", '{"population": "visitors", "period": "2026-W41", "sources": {}}'])
+def test_staging_of_an_earlier_layout_or_with_a_broken_manifest_must_be_ingested_again(
+    tmp_path: Path, manifest: str
+) -> None:
+    folder = Workspace(tmp_path).staging(Population.VISITORS, WEEK)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(manifest)
+    (folder / "events.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StagingError, match="Ingest the period again"):
+        load_staging(Workspace(tmp_path), Population.VISITORS, WEEK)
+    assert (folder / "events.parquet").exists()
+
+
+def test_a_manifest_names_no_file_outside_of_its_period(tmp_path: Path) -> None:
+    staging = write_visitors(tmp_path, pd.DataFrame({"person": [pseudonym(1)]}))
+    told = staging.manifest.model_dump_json().replace(staging.manifest.files["events"][0].name, "../../x.parquet")
+    with pytest.raises(ValidationError):
+        type(staging.manifest).model_validate_json(told)

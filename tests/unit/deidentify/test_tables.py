@@ -99,7 +99,7 @@ def test_a_bucket_without_rows_has_no_file_and_a_table_without_any_has_an_empty_
 def test_what_fails_while_it_is_written_is_no_file_of_the_table(place: Folder, rows: pa.Table) -> None:
     writer = TableWriter(place, "events", 1)
 
-    with pytest.raises(KeyError), writer.in_order(rows.schema) as write:
+    with pytest.raises(KeyError), writer.in_order(rows.schema) as write:  # noqa: PT012 - the second of two
         write(rows)
         write(rows.rename_columns(["someone", "number"]))
     assert writer.files == []

@@ -11,6 +11,7 @@ import pytest
 from pipeline.deidentify.staging import Staging
 from pipeline.errors import RejectShareError
 from tests.log_lines import CHROME, column, counts, events, line, stage
+from tests.staged import contents, folder_of
 
 START = dt.datetime(2026, 10, 5, 10, tzinfo=dt.UTC)
 ZONED = [{"paths": ["*.log*"], "format": "combined", "trailing_fields": ["time_zone", "forwarded"]}]
@@ -70,7 +71,8 @@ def test_staging_keeps_no_time_but_the_hour_and_the_day(tmp_path: Path) -> None:
     staging = stage(tmp_path, at(7.5, "/docs/a"))
     (row,) = events(staging)
     assert not [name for name in row if name.startswith("_")]
-    assert {path.name for path in staging.folder.iterdir()} == {"events.parquet", "manifest.json"}
+    assert set(staging.place.names()) == {*staging.manifest.names, "manifest.json"}
+    assert set(contents(folder_of(staging))) == set(staging.place.names())
 
 
 def test_monitors_bots_and_ones_own_networks_are_left_out_each_under_its_name(tmp_path: Path) -> None:

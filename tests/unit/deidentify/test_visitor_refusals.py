@@ -15,6 +15,7 @@ from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.workspace import Workspace
 from tests.log_lines import BOT, DAY, counts, events, line, site_of, stage
+from tests.staged import contents, folder_of
 
 
 def test_a_malformed_line_never_stops_a_run_but_too_large_a_share_does(tmp_path: Path) -> None:
@@ -69,12 +70,12 @@ def test_logs_without_any_readable_time_say_so(tmp_path: Path) -> None:
 )
 def test_where_a_run_fails_earlier_staging_stays_as_it_was(tmp_path: Path, spoil: Any) -> None:
     before = stage(tmp_path, line())
-    content = before.events.read_bytes()
+    content = contents(folder_of(before))
     spoil(tmp_path)
     with pytest.raises(DemographicsError):
         stage_visitors(Workspace(tmp_path), site_of(max_rejected_share=0.1), DAY)
-    assert before.events.read_bytes() == content
-    assert {path.name for path in before.folder.parent.iterdir()} == {before.folder.name, f".{DAY}.lock"}
+    assert contents(folder_of(before)) == content
+    assert {path.name for path in folder_of(before).parent.iterdir()} == {folder_of(before).name, f".{DAY}.lock"}
 
 
 def test_a_period_of_another_length_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.sources import blocks
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.log_lines import BOT, CHROME, DAY, column, counts, events, line, site_of, stage
+from tests.staged import file_of
 
 
 def test_a_request_becomes_a_person_and_values_of_closed_lists(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_a_request_becomes_a_person_and_values_of_closed_lists(tmp_path: Path) -
 
 def test_all_columns_are_plain_strings_named_as_the_dimensions_but_for_two_of_numbers(tmp_path: Path) -> None:
     staging = stage(tmp_path, line())
-    types = {field.name: field.type for field in pq.read_schema(staging.events)}
+    types = {field.name: field.type for field in pq.read_schema(file_of(staging.events))}
     assert {name for name, kind in types.items() if kind == pa.string()} == {
         "person",
         *site_of().dimensions(Population.VISITORS),

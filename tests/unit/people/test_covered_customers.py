@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pandas as pd
+import pyarrow as pa
 import pytest
 
+from pipeline.deidentify.places import Folder
 from pipeline.deidentify.pseudonyms import PeriodKey
-from pipeline.deidentify.staging import Staging, StagingManifest
+from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.tables import EVENTS, PERSONS
 from pipeline.errors import StagingError
 from pipeline.people import bounding
 from pipeline.people.bounding import bounded_groups, require_dimensions
@@ -21,6 +23,7 @@ from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
 from pipeline.vocabulary import Population
 from tests.builders import StagingOf, pseudonym, specification_document
+from tests.staged import folder_of, put_staging, put_table
 
 OCTOBER = Period.parse("2026-10")
 # Number of the customer, who has one plan each, so that counts tell who counted.
@@ -65,12 +68,18 @@ def bound() -> BoundSpecification:
 def staging(tmp_path: Path) -> Staging:
     """A customer for each of ``VERSIONS``; the amount of a customer's one order is 2 to the power of their number."""
     people = [pseudonym(number) for number in VERSIONS]
-    persons = pd.DataFrame({"person": people, "policy_versions": VERSIONS.values(), "plan": PLANS})
-    orders = pd.DataFrame({"person": people, "product": "editor", "revenue": [2**number for number in VERSIONS]})
-    duckdb.from_df(persons).write_parquet(str(tmp_path / "persons.parquet"))
-    duckdb.from_df(orders).write_parquet(str(tmp_path / "events.parquet"))
-    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources={})
-    return Staging(Population.CUSTOMERS, OCTOBER, tmp_path, manifest)
+    persons = {"person": people, "policy_versions": [*VERSIONS.values()], "plan": PLANS}
+    orders = {"person": people, "product": ["editor"] * 6, "revenue": [2**number for number in VERSIONS]}
+    tables = {PERSONS: pa.table(persons), EVENTS: pa.table(orders)}
+    return put_staging(Folder(str(tmp_path)), (Population.CUSTOMERS, OCTOBER), tables, {}, buckets=4)
+
+
+def rewrite(staging: Staging, change: Callable[[pa.Table], pa.Table]) -> Staging:
+    """Staging with other rows of persons."""
+    assert staging.persons is not None
+    persons = put_table(staging.place, PERSONS, change(staging.persons.read()), buckets=4)
+    files = staging.manifest.files | {PERSONS: persons}
+    return replace(staging, manifest=staging.manifest.model_copy(update={"files": files}))
 
 
 @pytest.fixture(params=[bounding.ROWS_A_BUCKET, 2], ids=["one bucket", "several buckets"])
@@ -80,7 +89,7 @@ def buckets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def counted(bound: BoundSpecification, staging: Staging, secret: PeriodKey, covering: Collection[str]) -> set[int]:
     """Who counted, by all levels alike."""
-    levels = bounded_groups(bound, staging, secret, staging.folder / "spill", covering=covering).levels
+    levels = bounded_groups(bound, staging, secret, folder_of(staging) / "spill", covering=covering).levels
     by_plan = [frame for key, frame in levels.items() if key.dimensions == ("plan",) and key.of_people]
     assert len(by_plan) == 1
     found = {PLANS.index(plan) for plan in by_plan[0]["plan"]}
@@ -114,7 +123,7 @@ def test_those_count_whom_a_covering_version_binds(
 def test_of_customers_nobody_counts_unless_it_is_said_who(
     bound: BoundSpecification, staging: Staging, secret: PeriodKey
 ) -> None:
-    levels = bounded_groups(bound, staging, secret, staging.folder / "spill").levels
+    levels = bounded_groups(bound, staging, secret, folder_of(staging) / "spill").levels
     assert all(frame.empty for frame in levels.values())
 
 
@@ -122,20 +131,16 @@ def test_of_customers_nobody_counts_unless_it_is_said_who(
 def test_a_customer_of_a_missing_value_does_not_count(
     bound: BoundSpecification, staging: Staging, secret: PeriodKey
 ) -> None:
-    draft = staging.folder / "draft"
-    missing = "SELECT * REPLACE (nullif(policy_versions, '') AS policy_versions)"
-    duckdb.execute(f"COPY ({missing} FROM '{staging.persons}') TO '{draft}' (FORMAT parquet)")
-    draft.replace(staging.persons)
-    assert counted(bound, staging, secret, {"v1", NO_VERSION}) == {1, 3}
+    def without_value(persons: pa.Table) -> pa.Table:
+        told = [value or None for value in persons["policy_versions"].to_pylist()]
+        return persons.set_column(1, "policy_versions", pa.array(told))
+
+    assert counted(bound, rewrite(staging, without_value), secret, {"v1", NO_VERSION}) == {1, 3}
 
 
 @pytest.fixture
 def without_versions(staging: Staging) -> Staging:
-    draft = staging.folder / "draft"
-    rest = f"SELECT * EXCLUDE policy_versions FROM '{staging.persons}'"
-    duckdb.execute(f"COPY ({rest}) TO '{draft}' (FORMAT parquet)")
-    draft.replace(staging.persons)
-    return staging
+    return rewrite(staging, lambda persons: persons.drop_columns(["policy_versions"]))
 
 
 def test_staging_without_versions_is_refused_before_anything_is_spent(

@@ -208,8 +208,9 @@ def an_access_packet_past_its_day(workspace: Workspace) -> None:
 
 
 def a_draft_of_staging(workspace: Workspace) -> None:
-    draft = workspace.staging(VISITORS, Period.parse(PERIOD)).with_name(f".{PERIOD}.0a1b2c3d")
-    shutil.copytree(workspace.staging(VISITORS, Period.parse(PERIOD)), draft)
+    draft = workspace.staging(VISITORS, Period.parse(PERIOD)) / "drafts" / "0a1b2c3d"
+    draft.mkdir(parents=True)
+    (draft / "requests.parquet").write_bytes(b"left")
     aged(draft)
 
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from pipeline.deidentify.accounting import AT_REQUEST
 from pipeline.deidentify.obeying import obey_held
-from pipeline.deidentify.staging import load_staging
+from pipeline.deidentify.staging import load_staging, write_manifest
 from pipeline.deidentify.tombstones import standing, stones_of
 from pipeline.errors import ConfigurationError
 from pipeline.periods import Period
@@ -49,6 +49,7 @@ from tests.asking import (
     write_home,
 )
 from tests.log_lines import line, site_of
+from tests.staged import file_of, folder_of
 
 ACCESS, CORRECT, ERASE, OPT_OUT = RequestKind.ACCESS, RequestKind.CORRECT, RequestKind.ERASE, RequestKind.OPT_OUT
 VISITORS, BUYERS = Population.VISITORS, Population.CUSTOMERS
@@ -273,7 +274,7 @@ def test_nobody_is_erased_before_they_could_be_told(workspace: Workspace) -> Non
 
 
 def test_without_a_periods_key_its_requests_wait_and_the_others_are_applied(workspace: Workspace) -> None:
-    key, people = workspace.period_key(BUYERS, MONTHS[0]), staged(workspace)["customers/2026-09/persons.parquet"]
+    key, people = workspace.period_key(BUYERS, MONTHS[0]), held(workspace, BUYERS, MONTHS[0], "persons")
     kept = key.read_bytes()
     key.unlink()
     waiting, other = ask(workspace, customer(ERASE, 7), visitor(ERASE, GERMANS[0]))
@@ -283,7 +284,7 @@ def test_without_a_periods_key_its_requests_wait_and_the_others_are_applied(work
     assert not key.exists()
     assert states(workspace)[waiting][0] is State.OPEN
     assert "customers of 2026-09" in reasons(workspace)[waiting]
-    assert staged(workspace)["customers/2026-09/persons.parquet"] == people
+    assert held(workspace, BUYERS, MONTHS[0], "persons") == people
     assert len(people_in(workspace, BUYERS, MONTHS[1], "persons")) == CUSTOMERS - 1  # what can be done is done
     key.write_bytes(kept)
     key.chmod(0o600)
@@ -293,7 +294,9 @@ def test_without_a_periods_key_its_requests_wait_and_the_others_are_applied(work
 
 
 def test_who_is_named_by_an_address_waits_where_staging_has_no_aliases(workspace: Workspace) -> None:
-    (workspace.staging(BUYERS, MONTHS[0]) / "aliases.parquet").unlink()
+    staging = load_staging(workspace, BUYERS, MONTHS[0])
+    files = {name: files for name, files in staging.manifest.files.items() if name != "aliases"}
+    write_manifest(staging.place, staging.manifest.model_copy(update={"files": files}))
     waiting, other = ask(workspace, customer(ERASE, 7, by_email=True), customer(ERASE, 8))
     applied = apply(workspace)
     assert [one.id for one in applied.waiting] == [waiting]
@@ -329,22 +332,11 @@ def test_drafts_that_killed_runs_left_of_a_period_are_swept(workspace: Workspace
     request = customer(ERASE, 7)
     person = pseudonym_of(workspace, request, MONTHS[0])
     folder = workspace.staging(BUYERS, MONTHS[0])
-    shutil.copytree(folder, folder.with_name(".2026-09.0a0b0c0d"))
-    shutil.copy(folder / "events.parquet", folder / ".events.parquet")
+    shutil.copytree(folder / "events", folder / "drafts" / "0a0b0c0d")
+    shutil.copy(file_of(load_staging(workspace, BUYERS, MONTHS[0]).events), folder / "events" / "left.parquet")
     ask(workspace, request)
-    assert len(files_with(workspace.home, person)) == 2 * len(FILES) + 1
+    assert len(files_with(workspace.home, person)) == len(FILES) + 2
     apply(workspace)
-    assert not files_with(workspace.home, person)
-
-
-def test_staging_that_was_being_replaced_when_its_writer_was_killed_is_changed_too(workspace: Workspace) -> None:
-    request = customer(ERASE, 7)
-    person = pseudonym_of(workspace, request, MONTHS[0])
-    folder = workspace.staging(BUYERS, MONTHS[0])
-    folder.rename(folder.with_name(".2026-09.0a0b0c0d"))
-    ask(workspace, request)
-    apply(workspace)
-    assert folder.exists()
     assert not files_with(workspace.home, person)
 
 
@@ -354,7 +346,7 @@ def test_two_thousand_requests_at_once_take_one_rewriting_of_each_period(
     rewritten: list[Path] = []
 
     def spy(staging: Any, effects: Any) -> bool:
-        rewritten.append(staging.folder)
+        rewritten.append(folder_of(staging))
         return obey_held(staging, effects)
 
     monkeypatch.setattr(applying, "obey_held", spy)

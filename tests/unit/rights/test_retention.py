@@ -99,10 +99,10 @@ def test_what_is_due_goes_with_its_key_and_the_rest_stays(workspace: Workspace) 
     keep(workspace, Period.parse("2026-09"), CUSTOMERS)
     purged = purge_expired(workspace, SITE, DUE)
     assert purged.periods == ("visitors/2026-W41", "customers/2026-09")
-    names = ("events.parquet", "manifest.json")
+    kept = load_staging(workspace, VISITORS, WEEK.next)
     assert kept_files(workspace) == [
         "keys/visitors/2026-W42.key",
-        *(f"staging/visitors/2026-W42/{one}" for one in names),
+        *(f"staging/visitors/2026-W42/{one}" for one in (*kept.manifest.names, "manifest.json")),
     ]
     assert locked_periods(workspace, VISITORS) == [WEEK.next]
 
@@ -167,12 +167,12 @@ def test_destroying_a_key_overwrites_its_bytes_first(workspace: Workspace) -> No
 def test_drafts_of_a_purged_period_go_with_it(workspace: Workspace) -> None:
     keep(workspace)
     staging = workspace.staging(VISITORS, WEEK)
-    draft = staging.with_name(f".{WEEK}.0a1b2c3d")
-    write_visitors(draft, pd.DataFrame({"person": [pseudonym(1)]}))
-    (staging / ".events.parquet").write_bytes(b"a change that was not decided")
+    for name in ("drafts/0a1b2c3d/requests.parquet", "events/b0000-0a1b2c3d0a1b2c3d.parquet"):
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_bytes(pseudonym(1).encode())
     purge_expired(workspace, SITE, DUE)
     assert kept_files(workspace) == []
-    assert not draft.exists()
+    assert not staging.exists()
 
 
 def test_a_purge_waits_for_whoever_holds_the_period(workspace: Workspace) -> None:
@@ -347,6 +347,6 @@ def test_the_task_destroys_what_was_due_at_its_instant_and_refuses_one_that_has_
 def test_the_task_that_sweeps_tells_kinds_and_numbers(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     enter(monkeypatch, workspace.home)
     assert flow_rights.sweep_leftovers() == "nothing"
-    write_visitors(workspace.home / "staging" / "visitors" / ".2026-W41.0a1b2c3d", pd.DataFrame({"person": ["a"]}))
     keep(workspace)
+    (workspace.staging(VISITORS, WEEK) / "events" / "b0000-0a1b2c3d0a1b2c3d.parquet").write_bytes(b"left")
     assert flow_rights.sweep_leftovers() == "drafts of staging: 1"

@@ -11,13 +11,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from pipeline import flow
 from pipeline.deidentify.key_store import hkdf, master_secret
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
+from pipeline.deidentify.staging import load_staging
 from pipeline.deidentify.subject_key import subject_key
 from pipeline.periods import Period
 from pipeline.privacy import database
@@ -27,6 +27,7 @@ from pipeline.site import load_site
 from pipeline.vocabulary import Population
 from pipeline.workspace import KEYS_VARIABLE, MASTER_KEY_VARIABLE, Workspace
 from tests.builders import site_document
+from tests.staged import rows_of
 from tests.unit.rights.homes import enter
 
 WEEK, WHO = Period.parse("2026-W41"), Population.VISITORS
@@ -59,7 +60,8 @@ def workspace(staged: Workspace, tmp_path: Path) -> Workspace:
     made = Workspace(tmp_path / "site")
     key = made.period_key(WHO, WEEK)
     os.link(key, key.with_name(f".{key.name}.0a1b2c3d"))
-    shutil.copytree(made.staging(WHO, WEEK), made.staging(WHO, WEEK).with_name(f".{WEEK}.0a1b2c3d"))
+    events = made.staging(WHO, WEEK) / "events"
+    shutil.copytree(events, events.parent / "drafts" / "0a1b2c3d")
     return made
 
 
@@ -67,8 +69,7 @@ def somebody(workspace: Workspace) -> tuple[str, str]:
     """A person of the log as pseudonyms name them, and the pseudonym that somebody noted of them."""
     message = f"8.8.4.7\0{AGENT}"
     noted = period_key(workspace, WHO, WEEK).pseudonym(message)
-    people = pq.read_table(workspace.staging(WHO, WEEK) / "events.parquet", columns=["person"])
-    assert noted in people.column("person").to_pylist()
+    assert noted in {row["person"] for row in rows_of(load_staging(workspace, WHO, WEEK).events)}
     return message, noted
 
 

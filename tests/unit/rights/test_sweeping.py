@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.deidentify.locks import held, lock_file
 from pipeline.deidentify.pseudonyms import period_key
-from pipeline.deidentify.staging import load_staging, withdraw_checks
+from pipeline.deidentify.staging import load_staging
 from pipeline.errors import StagingError
 from pipeline.periods import Period
 from pipeline.publication import files
@@ -24,6 +24,7 @@ from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.builders import pseudonym, write_visitors
 from tests.privileges import open_folder, without_root
+from tests.staged import contents
 from tests.unit.rights.homes import write_home
 
 WEEK, VISITORS = Period.parse("2026-W41"), Population.VISITORS
@@ -44,7 +45,7 @@ def write_staging(folder: Path) -> Path:
 def draft_of_staging(workspace: Workspace) -> Path:
     """Beside staging that is whole."""
     write_staging(workspace.staging(VISITORS, WEEK))
-    return write_staging(workspace.staging(VISITORS, WEEK).with_name(f".{WEEK}.0a1b2c3d"))
+    return put(workspace.staging(VISITORS, WEEK) / "drafts" / "0a1b2c3d" / "requests.parquet")
 
 
 def put(path: Path, content: bytes = b"left") -> Path:
@@ -67,18 +68,13 @@ def test_a_draft_of_staging_whose_lock_is_held_stays_however_old_it_is(workspace
     assert draft.exists()
 
 
-def test_staging_that_was_about_to_take_its_place_takes_it(workspace: Workspace) -> None:
-    write_staging(workspace.staging(VISITORS, WEEK).with_name(f".{WEEK}.0a1b2c3d"))
-    sweep(workspace, LATER)
-    assert load_staging(workspace, VISITORS, WEEK)
-
-
 def test_half_of_staging_goes_with_the_lock_that_named_its_period(workspace: Workspace) -> None:
-    put(workspace.staging(VISITORS, WEEK).with_name(f".{WEEK}.0a1b2c3d") / "draft.parquet")
+    put(workspace.staging(VISITORS, WEEK) / "events" / "b0000-0a1b2c3d0a1b2c3d.parquet")
     with held(workspace, VISITORS, WEEK):
         pass
     assert sweep(workspace, LATER).removed == {"drafts of staging": 1}
     assert not lock_file(workspace, VISITORS, WEEK).exists()
+    assert not workspace.staging(VISITORS, WEEK).exists()
 
 
 def test_the_lock_of_a_period_that_nobody_holds_and_that_has_no_staging_goes(workspace: Workspace) -> None:
@@ -94,13 +90,16 @@ def test_the_lock_of_a_period_that_nobody_holds_and_that_has_no_staging_goes(wor
     assert lock_file(workspace, VISITORS, WEEK).exists()
 
 
-def test_a_change_of_staging_that_was_not_decided_is_undone_and_withdrawn_verdicts_stay(workspace: Workspace) -> None:
+def test_a_change_of_staging_that_was_not_decided_is_undone_and_verdicts_on_what_it_was_stay(
+    workspace: Workspace,
+) -> None:
     staging = write_staging(workspace.staging(VISITORS, WEEK))
     put(staging / "checks.json", b"[]")
-    withdraw_checks(staging)
-    put(staging / ".events.parquet")
-    assert sweep(workspace, LATER).removed == {"drafts of staging": 1}
-    assert sorted(path.name for path in staging.iterdir()) == [".checks.json", "events.parquet", "manifest.json"]
+    before = contents(staging)
+    put(staging / "events" / "b0000-0a1b2c3d0a1b2c3d.parquet")
+    put(staging / ".manifest.json.partial")
+    assert sweep(workspace, LATER).removed == {"drafts of staging": 2}
+    assert contents(staging) == before
 
 
 def test_spilled_rows_of_a_living_process_stay_and_those_of_a_dead_one_go(workspace: Workspace) -> None:
@@ -214,6 +213,7 @@ import alembic.command
 from pipeline import flow
 from pipeline.deidentify import visitors
 from pipeline.deidentify.pseudonyms import period_key
+from pipeline.deidentify.staging import load_staging, place_of, read_checks, strays
 from pipeline.people import bounding
 from pipeline.periods import Period
 from pipeline.privacy.accountant import Charge, compose
@@ -233,7 +233,7 @@ from pipeline.workspace import Workspace
 
 template, folder, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 key, moments, found = ReleaseKey("weekly", "2026-W41"), random.Random(11), {}
-checks = (template / "staging/visitors/2026-W41/checks.json").read_bytes()
+checks = read_checks(load_staging(Workspace(template), Population.VISITORS, Period.parse("2026-W41")))
 compose([Charge(counts={"1": 1}, pure={"1": 1}, delta=1e-9)], 1e-6)
 
 def release(workspace):
@@ -254,8 +254,10 @@ RUNS = {
 }
 
 def hidden(home):
-    kept = (".lock", ".checks.json")
-    return {str(path.relative_to(home)) for path in home.rglob(".*") if not path.name.endswith(kept)}
+    # What begins with a dot, and what lies in the place of staging and is no part of it.
+    place = place_of(Workspace(home), Population.VISITORS, Period.parse("2026-W41"))
+    beside = {f"staging/visitors/2026-W41/{name}" for name in strays(place, place.names())}
+    return beside | {str(path.relative_to(home)) for path in home.rglob(".*") if not path.name.endswith(".lock")}
 
 def attempt(name, home, seconds):
     # How long it took, and whether it was killed after so many seconds.

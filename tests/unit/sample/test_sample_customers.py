@@ -21,6 +21,7 @@ from pipeline.sample import SampleSummary
 from pipeline.sample.countries import COUNTRIES
 from pipeline.site import load_site
 from pipeline.workspace import Workspace
+from tests.staged import file_of
 
 STATUSES = ("paid", "refunded", "failed")
 
@@ -134,5 +135,5 @@ def test_the_totals_are_used_whole_and_no_card_is_seen_in_them(home: Path, tmp_p
     copy = shutil.copytree(home, tmp_path / "site")
     staging = stage_customers(Workspace(copy), load_site(copy / "site.yaml"), Period.parse("2026-10"))
     assert set(staging.manifest.sources["orders"].rejected) == {"no key"}
-    revenue = pq.read_table(staging.events).column("revenue").to_pylist()
+    revenue = pq.read_table(file_of(staging.events)).column("revenue").to_pylist()
     assert min(revenue) < 0 < max(revenue) <= 499_900

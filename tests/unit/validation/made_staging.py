@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 
+from pipeline.deidentify.places import Folder
 from pipeline.deidentify.pseudonyms import period_key
-from pipeline.deidentify.staging import SourceCounts, Staging, StagingManifest
+from pipeline.deidentify.staging import SourceCounts, Staging
+from pipeline.deidentify.tables import EVENTS, PERSONS, StagedTable
 from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.validation.staging import check_files
@@ -20,6 +23,7 @@ from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.builders import pseudonym, site_document, write_policy, write_visitors
+from tests.staged import file_of, folder_of, put_staging
 
 PEOPLE = 12
 CUSTOMER_SITE: dict[str, Any] = {
@@ -61,7 +65,7 @@ def visitors(folder: Path, used: int = PEOPLE, **columns: Any) -> Staging:
     staging = write_visitors(folder / "home" / "staging", events)
     counts = SourceCounts(read=used + 3, used=used, left_out={"bot": 3}, rejected={})
     manifest = staging.manifest.model_copy(update={"sources": {"visitor logs": counts}})
-    return Staging(staging.population, staging.period, staging.folder, manifest)
+    return replace(staging, manifest=manifest)
 
 
 def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: Any) -> Staging:
@@ -72,27 +76,28 @@ def customers(folder: Path, people: Mapping[str, Any] | None = None, **orders: A
     events = pd.DataFrame(
         {"person": [pseudonym(0), pseudonym(0)], "product": ["editor", "compiler"], "revenue": revenue}
     )
-    home = folder / "home" / "staging"
-    home.mkdir(parents=True)
-    write_policy(home.parent)
-    duckdb.from_df(persons.assign(**(people or {}))).write_parquet(str(home / "persons.parquet"))
-    duckdb.from_df(events.assign(**orders)).write_parquet(str(home / "events.parquet"))
-    counts = {"customers": PEOPLE, "orders": 2}
-    sources = {name: SourceCounts(read=used, used=used, left_out={}, rejected={}) for name, used in counts.items()}
-    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources=sources)
-    return Staging(Population.CUSTOMERS, Period.parse("2026-10"), home, manifest)
+    home = folder / "home"
+    home.mkdir()
+    write_policy(home)
+    tables = {
+        PERSONS: duckdb.from_df(persons.assign(**(people or {}))).to_arrow_table(),
+        EVENTS: duckdb.from_df(events.assign(**orders)).to_arrow_table(),
+    }
+    who = (Population.CUSTOMERS, Period.parse("2026-10"))
+    return put_staging(Folder(str(home / "staging")), who, tables, {"customers": PEOPLE, "orders": 2})
 
 
-def rewrite(staging: Staging, query: str) -> None:
-    """Replace the events by what a query gives."""
-    draft = staging.folder / "draft"
-    duckdb.execute(f"COPY ({query}) TO '{draft}' (FORMAT parquet)")
-    draft.replace(staging.events)
+def rewrite(table: StagedTable | None, query: str) -> None:
+    """Replace the one file of a table by what a query of it gives, in which it is called ``{held}``."""
+    path = file_of(table)
+    draft = path.with_name("draft")
+    duckdb.execute(f"COPY ({query.format(held=path)}) TO '{draft}' (FORMAT parquet)")
+    draft.replace(path)
 
 
 def home_of(staging: Staging) -> tuple[Workspace, SiteFile]:
     """Where the staging lies, with its period's key, and a site that declares what is in it."""
-    workspace = Workspace(staging.folder.parent)
+    workspace = Workspace(folder_of(staging).parent)
     period_key(workspace, staging.population, staging.period)
     document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
     return workspace, SiteFile.model_validate(document)
@@ -103,7 +108,7 @@ def checked(staging: Staging, **options: Any) -> Verdicts:
     document = site_document() if staging.population is Population.VISITORS else CUSTOMER_SITE
     if options:
         document["visitors"] |= options
-    return check_files(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+    return check_files(Workspace(folder_of(staging).parent), SiteFile.model_validate(document), staging)
 
 
 def name_of(check: Check) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.deidentify.pseudonyms import period_key
-from pipeline.deidentify.staging import ContentRead, SourceCounts, Staging, StagingManifest
+from pipeline.deidentify.staging import ContentRead, SourceCounts, Staging, StagingManifest, place_of
 from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.vocabulary import Population
@@ -78,7 +78,7 @@ def _file(number: int, lines: int) -> ContentRead:
 def _read(home: Path, site: dict[str, Any], who: Population, when: Period, manifest: StagingManifest) -> Read:
     workspace = Workspace(home)
     period_key(workspace, who, when)
-    return Read(workspace, site, Staging(who, when, workspace.staging(who, when), manifest))
+    return Read(workspace, site, Staging(who, when, place_of(workspace, who, when), manifest))
 
 
 def manifest(**changes: Any) -> Breakage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import duckdb
 import pandas as pd
 
 from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.tables import ALIASES
 from pipeline.site import SiteFile
 from pipeline.validation.staging import check_files
 from pipeline.validation.verdicts import Verdicts
 from pipeline.workspace import Workspace
 from tests.builders import pseudonym
+from tests.staged import folder_of, put_table
 from tests.unit.validation.made_staging import (
     CUSTOMER_SITE,
     FORM,
@@ -32,15 +35,22 @@ from tests.unit.validation.made_staging import (
 Broken = Callable[[Path], Verdicts]
 LISTED, DECLARED = "expect_column_values_to_be_in_set", "expect_column_distinct_values_to_equal_set"
 PLANTED_ADDRESS = "jane.planted@example.org"
-ALIASES: dict[str, Any] = {"person": [pseudonym(0), pseudonym(1)], "alias": [pseudonym(1_000), pseudonym(1_000)]}
+SECOND_NAMES: dict[str, Any] = {"person": [pseudonym(0), pseudonym(1)], "alias": [pseudonym(1_000), pseudonym(1_000)]}
+
+
+def named_twice(staging: Staging, rows: Mapping[str, Any]) -> Staging:
+    """Customers who have a second name."""
+    aliases = put_table(staging.place, ALIASES, duckdb.from_df(pd.DataFrame(rows, dtype="string")).to_arrow_table())
+    manifest = staging.manifest.model_copy(update={"files": staging.manifest.files | {ALIASES: aliases}})
+    return replace(staging, manifest=manifest)
 
 
 def with_aliases(staging: Staging, rows: Mapping[str, Any]) -> Verdicts:
     """Verdicts on customers who have a second name, which the site declares."""
-    duckdb.from_df(pd.DataFrame(rows, dtype="string")).write_parquet(str(staging.aliases))
+    staging = named_twice(staging, rows)
     document = copy.deepcopy(CUSTOMER_SITE)
     document["customers"]["email"] = "email"
-    return check_files(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+    return check_files(Workspace(folder_of(staging).parent), SiteFile.model_validate(document), staging)
 
 
 def one_odd(name: str, odd: str | None, usual: str) -> Broken:
@@ -77,13 +87,13 @@ def _amounts(*raw: int | None) -> Broken:
 
 
 def _aliases(**rows: Any) -> Broken:
-    return lambda folder: with_aliases(customers(folder), ALIASES | rows)
+    return lambda folder: with_aliases(customers(folder), SECOND_NAMES | rows)
 
 
 def _rewritten(made: Callable[[Path], Staging], query: str) -> Broken:
     def broken(folder: Path) -> Verdicts:
         staging = made(folder)
-        rewrite(staging, query.format(events=staging.events))
+        rewrite(staging.events, query)
         return checked(staging)
 
     return broken
@@ -92,9 +102,7 @@ def _rewritten(made: Callable[[Path], Staging], query: str) -> Broken:
 def _rewritten_people(query: str) -> Broken:
     def broken(folder: Path) -> Verdicts:
         staging = customers(folder)
-        draft = staging.folder / "draft"
-        duckdb.execute(f"COPY ({query.format(persons=staging.persons)}) TO '{draft}' (FORMAT parquet)")
-        draft.replace(staging.persons)
+        rewrite(staging.persons, query)
         return checked(staging)
 
     return broken
@@ -102,50 +110,58 @@ def _rewritten_people(query: str) -> Broken:
 
 def _without_policy(folder: Path) -> Verdicts:
     staging = customers(folder)
-    (staging.folder.parent / "policy.yaml").unlink()
+    (folder_of(staging).parent / "policy.yaml").unlink()
     return checked(staging)
 
 
 def _raw_file(made: Callable[[Path], Staging]) -> Broken:
     def broken(folder: Path) -> Verdicts:
         staging = made(folder)
-        (staging.folder / "access.log").write_text("raw", "utf-8")
+        (folder_of(staging) / "access.log").write_text("raw", "utf-8")
         return checked(staging)
 
     return broken
 
 
 def _undeclared_aliases(folder: Path) -> Verdicts:
-    staging = customers(folder)
-    with_aliases(staging, ALIASES)
-    return checked(staging)
+    return checked(named_twice(customers(folder), SECOND_NAMES))
+
+
+def _among_others(made: Callable[[Path], Staging]) -> Broken:
+    """The files of one bucket are taken for those of one of two."""
+
+    def broken(folder: Path) -> Verdicts:
+        staging = made(folder)
+        return checked(replace(staging, manifest=staging.manifest.model_copy(update={"buckets": 2})))
+
+    return broken
 
 
 def _undeclared_amounts(folder: Path) -> Verdicts:
     document = copy.deepcopy(CUSTOMER_SITE)
     del document["customers"]["orders"]["amount"]
     staging = customers(folder)
-    return check_files(Workspace(staging.folder.parent), SiteFile.model_validate(document), staging)
+    return check_files(Workspace(folder_of(staging).parent), SiteFile.model_validate(document), staging)
 
 
 def _odd_among_many(folder: Path) -> Verdicts:
     staging = visitors(folder, used=12_000)
     found = "CASE WHEN n = 11_999 THEN 'Odd' ELSE 'site' || n || '.com' END"
     columns = f"SELECT * EXCLUDE n REPLACE ({found} AS referrer_domain)"
-    rewrite(staging, f"{columns} FROM (FROM '{staging.events}' LIMIT 1), (SELECT range AS n FROM range(12_000))")
+    rewrite(staging.events, f"{columns} FROM (FROM '{{held}}' LIMIT 1), (SELECT range AS n FROM range(12_000))")
     return checked(staging, referrer_domains="any")
 
 
 VISITORS: dict[str, tuple[Broken, set[str]]] = {
     "a column that nobody declared": (lambda folder: checked(visitors(folder, shoe_size="44")), {DECLARED}),
-    "a column that is missing": (_rewritten(visitors, "SELECT * EXCLUDE hour FROM '{events}'"), {DECLARED}),
+    "a column that is missing": (_rewritten(visitors, "SELECT * EXCLUDE hour FROM '{held}'"), {DECLARED}),
     "a column that is not text": (lambda folder: checked(visitors(folder, hour=10)), {"type"}),
     "page views as text": (
-        _rewritten(visitors, "SELECT * REPLACE ('1' AS page_views) FROM '{events}'"),
+        _rewritten(visitors, "SELECT * REPLACE ('1' AS page_views) FROM '{held}'"),
         {"amount_type"},
     ),
     "a request that is three page views": (
-        _rewritten(visitors, "SELECT * REPLACE (3::TINYINT AS page_views) FROM '{events}'"),
+        _rewritten(visitors, "SELECT * REPLACE (3::TINYINT AS page_views) FROM '{held}'"),
         {"amounts_are_as_declared"},
     ),
     "a value that is not on its list": (one_odd("country", "Atlantis", "DE"), {LISTED}),
@@ -155,14 +171,15 @@ VISITORS: dict[str, tuple[Broken, set[str]]] = {
     "nobody's request": (_person(None), {"people_are_pseudonyms"}),
     "a pseudonym with something behind": (_person(f"{pseudonym(0)}\n"), {"people_are_pseudonyms"}),
     "no column of people": (
-        _rewritten(visitors, "SELECT * EXCLUDE person FROM '{events}'"),
+        _rewritten(visitors, "SELECT * EXCLUDE person FROM '{held}'"),
         {DECLARED, "people_are_pseudonyms"},
     ),
     "nobody at all": (
-        _rewritten(lambda folder: visitors(folder, used=0), "FROM '{events}' LIMIT 0"),
+        _rewritten(lambda folder: visitors(folder, used=0), "FROM '{held}' LIMIT 0"),
         {"somebody_is_there"},
     ),
     "a raw log": (_raw_file(visitors), {"nothing_else_is_kept"}),
+    "people among those of another bucket": (_among_others(visitors), {"people_are_in_their_bucket"}),
     "rows that no line was used for": (
         lambda folder: checked(visitors(folder, used=PEOPLE - 1)),
         {"rows_are_the_lines_used"},
@@ -199,9 +216,10 @@ CUSTOMERS: dict[str, tuple[Broken, set[str]]] = {
         {"people_are_pseudonyms"},
     ),
     "an address among plans": (_customer(plan=["basic"] * (PEOPLE - 1) + [PLANTED_ADDRESS]), {LISTED, PERSONAL}),
-    "no customers": (_rewritten_people("FROM '{persons}' LIMIT 0"), {"somebody_is_there", "rows_are_the_lines_used"}),
-    "one customer fewer": (_rewritten_people("FROM '{persons}' LIMIT 11"), {"rows_are_the_lines_used"}),
+    "no customers": (_rewritten_people("FROM '{held}' LIMIT 0"), {"somebody_is_there", "rows_are_the_lines_used"}),
+    "one customer fewer": (_rewritten_people("FROM '{held}' LIMIT 11"), {"rows_are_the_lines_used"}),
     "a raw log": (_raw_file(customers), {"nothing_else_is_kept"}),
+    "people among those of another bucket": (_among_others(customers), {"people_are_in_their_bucket"}),
     "a version that there is not": (_version("2025"), {"versions_are_of_the_policy"}),
     "versions two blanks apart": (_version("2024  2026"), {"versions_are_of_the_policy"}),
     "versions with a comma": (_version("2024,2026"), {"versions_are_of_the_policy"}),
@@ -210,7 +228,7 @@ CUSTOMERS: dict[str, tuple[Broken, set[str]]] = {
     "a missing version": (_version(None), {"versions_are_of_the_policy"}),
     "versions without a policy": (_without_policy, {"versions_are_of_the_policy"}),
     "no column of versions": (
-        _rewritten_people("SELECT * EXCLUDE policy_versions FROM '{persons}'"),
+        _rewritten_people("SELECT * EXCLUDE policy_versions FROM '{held}'"),
         {DECLARED, "versions_are_of_the_policy"},
     ),
     "a raw second name": (_aliases(alias=[pseudonym(1_000), PLANTED_ADDRESS]), {"aliases_are_of_customers"}),
@@ -235,7 +253,7 @@ CUSTOMERS: dict[str, tuple[Broken, set[str]]] = {
         {"amount_type", "amounts_are_as_declared"},
     ),
     "orders without amounts": (
-        _rewritten(customers, "SELECT * EXCLUDE revenue FROM '{events}'"),
+        _rewritten(customers, "SELECT * EXCLUDE revenue FROM '{held}'"),
         {DECLARED, "amounts_are_as_declared"},
     ),
     "amounts that nobody declared": (_undeclared_amounts, {DECLARED, "type"}),

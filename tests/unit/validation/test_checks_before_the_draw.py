@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from pipeline import flow
-from pipeline.deidentify.staging import Staging, load_staging, write_checks
+from pipeline.deidentify.staging import Staging, load_staging, read_checks, write_checks
 from pipeline.errors import ChecksFailedError, StagingError
 from pipeline.privacy.ledger import Ledger
 from pipeline.validation.verdicts import Verdicts
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 from tests.builders import WEEK, pseudonym, write_visitors
+from tests.staged import folder_of
 from tests.unit.rights.homes import PERIOD, RELEASE, STAGED, enter, write_home
 
 
@@ -43,7 +44,7 @@ def test_counts_that_break_a_rule_are_not_drawn_and_cost_nothing(workspace: Work
     people = pd.DataFrame(
         {"person": [pseudonym(number) for number in range(60)], "country": "jane.planted@example.org"}
     )
-    staging = write_visitors(staging_of(workspace).folder, people)
+    staging = write_visitors(folder_of(staging_of(workspace)), people)
     write_checks(staging, STAGED.to_bytes())
     with pytest.raises(ChecksFailedError, match="bounded groups: Country: every key is on the public list") as raised:
         flow.draw(RELEASE, PERIOD)
@@ -62,6 +63,6 @@ def test_a_draw_tells_of_its_checks_on_people_in_data_docs_and_is_paid_once(work
 
 def test_staging_that_is_checked_through_the_flow_can_be_drawn_from(workspace: Workspace) -> None:
     flow.check_staging("visitors", PERIOD)
-    kept = Verdicts.from_bytes((staging_of(workspace).folder / "checks.json").read_bytes())
+    kept = Verdicts.from_bytes(read_checks(staging_of(workspace)))
     assert {check.suite for check in kept.checks} == {"sources", "staging_visitors"}
     flow.draw(RELEASE, PERIOD)

@@ -10,6 +10,7 @@ import pytest
 from pipeline.errors import ChecksFailedError, StagingError
 from pipeline.validation.suites import load_suite
 from tests.builders import WEEK
+from tests.staged import file_of
 from tests.unit.validation.made_staging import (
     PEOPLE,
     PLANTED,
@@ -20,7 +21,7 @@ from tests.unit.validation.made_staging import (
     rewrite,
     visitors,
 )
-from tests.unit.validation.staging_breakages import ALIASES, BREAKAGES, Broken, one_odd, with_aliases
+from tests.unit.validation.staging_breakages import BREAKAGES, SECOND_NAMES, Broken, one_odd, with_aliases
 
 
 @pytest.mark.usefixtures("without_docs")
@@ -96,7 +97,7 @@ def test_a_value_outside_its_closed_list_is_told_by_the_name_of_its_dimension(tm
 
 
 @pytest.mark.usefixtures("without_docs")
-@pytest.mark.parametrize("rows", [ALIASES, {"person": [], "alias": []}])
+@pytest.mark.parametrize("rows", [SECOND_NAMES, {"person": [], "alias": []}])
 def test_some_customers_may_have_a_second_name(rows: dict[str, Any], tmp_path: Path) -> None:
     assert not failed(with_aliases(customers(tmp_path), rows))
 
@@ -112,13 +113,14 @@ def test_an_open_dimension_may_hold_any_registered_domain(tmp_path: Path) -> Non
 def test_verdicts_do_not_depend_on_how_many_people_there_are(tmp_path: Path) -> None:
     few = visitors(tmp_path / "few")
     many = visitors(tmp_path / "many", used=2 * PEOPLE)
-    rewrite(many, f"FROM '{few.events}' UNION ALL FROM '{few.events}'")
+    twice = f"FROM '{file_of(few.events)}'"
+    rewrite(many.events, f"{twice} UNION ALL {twice}")
     assert checked(few).sha256 == checked(many).sha256
 
 
 def test_a_file_that_is_no_parquet_stops_without_quoting_it(tmp_path: Path) -> None:
     staging = visitors(tmp_path)
-    staging.events.write_text("jane.planted@example.org", "utf-8")
+    file_of(staging.events).write_text("jane.planted@example.org", "utf-8")
     with pytest.raises(StagingError, match="readable Parquet") as caught:
         checked(staging)
     assert "planted" not in str(caught.value)
@@ -138,7 +140,7 @@ def test_a_request_begins_at_most_one_visit_and_is_at_most_one_page_view(
 @pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE", "VARCHAR"])
 def test_visits_are_small_whole_numbers(kind: str, tmp_path: Path) -> None:
     staging = visitors(tmp_path)
-    rewrite(staging, f"SELECT * REPLACE (visits::{kind} AS visits) FROM read_parquet('{staging.events}')")
+    rewrite(staging.events, f"SELECT * REPLACE (visits::{kind} AS visits) FROM read_parquet('{{held}}')")
     assert failed(checked(staging)) == {"amount_type"}
 
 
@@ -146,7 +148,7 @@ def test_visits_are_small_whole_numbers(kind: str, tmp_path: Path) -> None:
 def test_a_partial_dimension_may_be_missing_and_holds_keys_of_its_list_where_it_is_not(tmp_path: Path) -> None:
     staging = visitors(tmp_path, entry_section=[None] * (PEOPLE - 1) + ["home"])
     assert not failed(checked(staging))
-    rewrite(staging, f"SELECT * REPLACE ('elsewhere' AS entry_section) FROM read_parquet('{staging.events}')")
+    rewrite(staging.events, "SELECT * REPLACE ('elsewhere' AS entry_section) FROM read_parquet('{held}')")
     assert failed(checked(staging))
 
 
