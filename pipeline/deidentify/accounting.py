@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import duckdb
+from pydantic import Field
 
+from pipeline.documents import Document
 from pipeline.errors import RejectShareError
 
 MOST_PLACES: Final = 5  # lines of one reason that are told by their place
@@ -63,35 +65,73 @@ class Accounting:
         return f" ({'; '.join(found)})" if (found := self.places.get(reason)) else ""
 
 
+class Verdicts(Document):
+    """How many lines came to which verdict, and where some of those stand that were rejected; never what they say."""
+
+    counts: dict[str, int] = Field(default={})
+    """Lines by verdict."""
+    places: dict[str, tuple[tuple[int, int], ...]] = Field(default={})
+    """By reason of rejection, number of the file and of the line, in this order; a few of each."""
+
+    @classmethod
+    def together(cls, parts: Iterable[Verdicts]) -> Verdicts:
+        """Those of several parts of one source."""
+        counts: Counter[str] = Counter()
+        places: dict[str, list[tuple[int, int]]] = {}
+        for part in parts:
+            counts.update(part.counts)
+            for reason, found in part.places.items():
+                places.setdefault(reason, []).extend(found)
+        least = {reason: tuple(sorted(found)[:MOST_PLACES]) for reason, found in places.items()}
+        return cls(counts=dict(counts), places=least)
+
+    def accounting(
+        self, used: int, left_out: Iterable[str], rejected: Iterable[str], labels: Sequence[str] = ()
+    ) -> Accounting:
+        """What became of the lines; reasons of no line are left out.
+
+        Args:
+            used: Lines that went into staging.
+            left_out: Verdicts that are reasons of leaving a line out.
+            rejected: Verdicts that are reasons of rejecting one.
+            labels: Names of the files by their numbers; without any, no places are told.
+        """
+        places = {
+            reason: tuple(f"{labels[file]} line {number}" for file, number in self.places[reason])
+            for reason in rejected
+            if labels and self.places.get(reason)
+        }
+        return Accounting(sum(self.counts.values()), used, self._of(left_out), self._of(rejected), places)
+
+    def _of(self, reasons: Iterable[str]) -> dict[str, int]:
+        return {reason: count for reason in reasons if (count := self.counts.get(reason, 0))}
+
+
 class Tally:
     """Verdicts on log lines, counted block by block.
 
     Args:
         rejected: Verdicts of which the places of some lines are remembered.
-
-    Attributes:
-        counts: Lines by verdict.
     """
 
     def __init__(self, rejected: Sequence[str]) -> None:
-        self.counts: Counter[str] = Counter()
-        self._places: dict[str, list[str]] = {reason: [] for reason in rejected}
+        self._counts: Counter[str] = Counter()
+        self._places: dict[str, dict[int, list[int]]] = {reason: {} for reason in rejected}
 
-    def add(self, engine: duckdb.DuckDBPyConnection, table: str, label: str) -> None:
-        """Count a table of one file's lines: ``number`` and ``verdict``."""
+    @property
+    def verdicts(self) -> Verdicts:
+        """On the lines so far."""
+        places = {
+            reason: tuple(sorted((file, number) for file, numbers in found.items() for number in numbers))
+            for reason, found in self._places.items()
+        }
+        return Verdicts.together([Verdicts(counts=dict(self._counts), places=places)])
+
+    def add(self, engine: duckdb.DuckDBPyConnection, table: str, file: int) -> None:
+        """Count a table of lines of one file, told by its number: ``number`` and ``verdict``."""
         found = Counter(dict(engine.execute(f"SELECT verdict, count(*) FROM {table} GROUP BY verdict").fetchall()))
-        self.counts.update(found)
-        for reason, places in self._places.items():
-            if found[reason] and (room := MOST_PLACES - len(places)) > 0:
+        self._counts.update(found)
+        for reason, files in self._places.items():
+            if found[reason] and (room := MOST_PLACES - len(files.get(file, ()))) > 0:
                 numbers = f"SELECT number FROM {table} WHERE verdict = ? ORDER BY number LIMIT {room}"
-                places += [f"{label} line {number}" for (number,) in engine.execute(numbers, [reason]).fetchall()]
-
-    def accounting(self, used: int, left_out: Mapping[str, int]) -> Accounting:
-        """What became of the lines; reasons of no line are left out."""
-        return Accounting(
-            self.counts.total(),
-            used,
-            {reason: count for reason, count in left_out.items() if count},
-            {reason: self.counts[reason] for reason in self._places if self.counts[reason]},
-            {reason: tuple(places) for reason, places in self._places.items() if places},
-        )
+                files.setdefault(file, []).extend(number for (number,) in engine.execute(numbers, [reason]).fetchall())

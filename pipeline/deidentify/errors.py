@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
 
-from pipeline.deidentify.accounting import Accounting, Tally
+from pipeline.deidentify.accounting import Accounting, Tally, Verdicts
 from pipeline.deidentify.error_lines import ERRORS
 from pipeline.deidentify.requests import OUTSIDE, RequestStage, address_key
 from pipeline.periods import Period
@@ -31,13 +32,13 @@ class ErrorStage:
         self._tally = Tally(REJECTED)
         self._told: list[pa.Table] = []
 
-    def generalise(self, lines: pa.Table, zone: ZoneInfo, label: str, requests: RequestStage) -> None:
+    def generalise(self, lines: pa.Table, zone: ZoneInfo, file: int, requests: RequestStage) -> None:
         """Count every line in one place, and keep what the others tell.
 
         Args:
             lines: ``line`` and ``number``.
             zone: Of the server's clock.
-            label: Of the file.
+            file: Its number.
             requests: Knows addresses.
         """
         self._engine.register("lines", lines)
@@ -45,7 +46,7 @@ class ErrorStage:
         self._engine.unregister("lines")
         requests.learn_addresses("erring")
         self._engine.execute(_JUDGED)
-        self._tally.add(self._engine, "erred", label)
+        self._tally.add(self._engine, "erred", file)
         told = self._engine.sql(f"SELECT {address_key('visitor_address')} AS address, moment, level, kind FROM {_TOLD}")
         self._told.append(told.to_arrow_table().cast(ERRORS))
 
@@ -53,11 +54,10 @@ class ErrorStage:
         """What was told so far, of the schema ``ERRORS``."""
         return pa.concat_tables([ERRORS.empty_table(), *self._told])
 
-    def accounting(self, beside: int) -> Accounting:
-        """What became of the lines, of which so many have a request beside them."""
-        counts = self._tally.counts
-        left_out = {reason: counts[reason] for reason in (OUTSIDE, NO_CLIENT, "internal")}
-        return self._tally.accounting(beside, left_out | {NO_REQUEST_BESIDE: counts["told"] - beside})
+    @property
+    def verdicts(self) -> Verdicts:
+        """On the lines so far."""
+        return self._tally.verdicts
 
     def _sql(self, zone: ZoneInfo) -> str:
         levels, kinds = (f"[{', '.join(map(repr, keys))}]" for keys in (ERROR_LEVELS, ERROR_KINDS))
@@ -69,6 +69,13 @@ class ErrorStage:
                     WHEN epoch(moment) < {self._start!r} OR epoch(moment) >= {self._end!r} THEN '{OUTSIDE}'
                     WHEN address = '' THEN '{NO_CLIENT}' END AS refused
             FROM ({error_fields(zone)})"""
+
+
+def accounting_of(verdicts: Verdicts, beside: int, labels: Sequence[str] = ()) -> Accounting:
+    """What became of the lines of error logs, of which so many have a request beside them."""
+    counts = verdicts.counts | {NO_REQUEST_BESIDE: verdicts.counts.get("told", 0) - beside, "told": beside}
+    ended = verdicts.model_copy(update={"counts": counts})
+    return ended.accounting(beside, (OUTSIDE, NO_CLIENT, "internal", NO_REQUEST_BESIDE), REJECTED, labels)
 
 
 _JUDGED: Final = """

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from pipeline.deidentify.accounting import Accounting, Tally
+from pipeline.deidentify.accounting import Accounting, Tally, Verdicts
 from pipeline.deidentify.addresses import look_up_addresses
 from pipeline.deidentify.agents import look_up_agents
 from pipeline.deidentify.file_kinds import file_kind_case
@@ -27,7 +27,7 @@ from pipeline.deidentify.languages import look_up_languages, look_up_time_zones
 from pipeline.deidentify.referrers import CAMPAIGN_PATTERN, look_up_origins
 from pipeline.deidentify.regions import RegionLookUp
 from pipeline.deidentify.sections import section_case
-from pipeline.deidentify.tombstones import Effects, Tombstones, visitor_handle_sql
+from pipeline.deidentify.tombstones import Tombstones, visitor_handle_sql
 from pipeline.periods import Period
 from pipeline.site import SiteFile, VisitorSource
 from pipeline.sources.engine import quoted
@@ -45,6 +45,10 @@ LEFT_OUT: Final = (DIRECTIVE, NO_REQUEST, NO_ANSWER, OUTSIDE, "internal", "no ag
 MOST_LOOKED_UP: Final = 200_000  # rows of a look-up table; then it starts anew, so that memory stays bounded
 _QUARTER: Final = 900  # offsets of time zones are whole quarters of an hour, so an instant's quarter tells its hour
 _LONGEST_ZONE: Final = 60
+# Of lines of several files that have the same number the file decides, so that the order is the same wherever the
+# files are read.
+_FILE_BITS: Final = 20
+MOST_FILES: Final = 1 << _FILE_BITS
 # Dimensions that come of visits and error logs, once all requests are there.
 LATER: Final = ("entry_section", "exit_section", "from_section", "to_section", "error_level", "error_kind")
 
@@ -64,7 +68,7 @@ class RequestStage:
         tombstones: Tombstones = _NOBODY,
     ) -> None:
         assert site.visitors is not None
-        self._engine, self._source, self._zone = engine, site.visitors, site.zone
+        self._engine, self._source = engine, site.visitors
         self._tombstones = tombstones
         if tombstones:
             tombstones.install(engine)
@@ -78,13 +82,13 @@ class RequestStage:
         self._judged = _judged_sql(dimensions)
         self._events = _events_sql(dimensions, self._start, errors=bool(self._source.error_logs))
 
-    def generalise(self, lines: pa.Table, fields: str, label: str) -> pa.Table:
+    def generalise(self, lines: pa.Table, fields: str, file: int) -> pa.Table:
         """Count every line in one place, and return the used ones.
 
         Args:
             lines: ``line`` and ``number``.
             fields: SQL that selects the fields of requests from them, see ``sources.formats``.
-            label: Of the file, for telling where a rejected line stands.
+            file: Number of the file, below ``MOST_FILES``.
 
         Returns:
             One row a used line: a draft's columns.
@@ -97,30 +101,39 @@ class RequestStage:
         self._engine.execute(self._judged)
         if self._tombstones:
             self._engine.execute(_ASKED)
-        self._tally.add(self._engine, "judged", label)
+        self._tally.add(self._engine, "judged", file)
         times = self._engine.execute("SELECT min(epoch(moment)), max(epoch(moment)) FROM requests").fetchall()
         self._times.extend(time for time in times[0] if time is not None)
+        self._engine.execute("SET VARIABLE file = ?", [file])
         return self._engine.sql(self._events).to_arrow_table()
 
     def learn_addresses(self, table: str) -> None:
         """Look up the addresses of another table of the engine (``address``, ``refused``)."""
         self._look_ups[0].learn(self._engine, table)
 
-    def effects(self) -> Effects:
-        """What visitors who were met so far have asked for."""
-        return self._tombstones.effects(self._engine) if self._tombstones else Effects()
+    def asked(self) -> pa.Table:
+        """Who was met so far that a tombstone names: ``person`` and ``digest``."""
+        found = (
+            "SELECT DISTINCT person, digest FROM asked"
+            if self._tombstones
+            else "SELECT '' AS person, '' AS digest LIMIT 0"
+        )
+        return self._engine.sql(found).to_arrow_table()
 
-    def accounting(self) -> Accounting:
-        """What became of the lines so far."""
-        counts = self._tally.counts
-        return self._tally.accounting(counts["used"], {reason: counts[reason] for reason in LEFT_OUT})
+    @property
+    def verdicts(self) -> Verdicts:
+        """On the lines so far."""
+        return self._tally.verdicts
 
-    def covered(self) -> tuple[dt.date, dt.date] | None:
-        """First and last day of the lines with a readable time, in the site's zone."""
-        if not self._times:
-            return None
-        first, last = (dt.datetime.fromtimestamp(edge(self._times), self._zone).date() for edge in (min, max))
-        return first, last
+    @property
+    def times(self) -> tuple[float, float] | None:
+        """Of the lines so far the earliest and the latest time that is readable, in seconds since 1970."""
+        return (min(self._times), max(self._times)) if self._times else None
+
+
+def accounting_of(verdicts: Verdicts, labels: Sequence[str] = ()) -> Accounting:
+    """What became of the lines of visitor logs."""
+    return verdicts.accounting(verdicts.counts.get("used", 0), LEFT_OUT, REJECTED, labels)
 
 
 class _Learned:
@@ -283,7 +296,8 @@ def _events_sql(dimensions: Mapping[str, Dimension], start: float, *, errors: bo
         WITH visitors AS (
             SELECT visitor_address, agent, {_PERSON} AS person{key} FROM ({_VISITORS})
         )
-        SELECT person, {columns}, epoch_us(moment) - {round(start * 1e6)} AS _moment, number::INTEGER AS _number,
+        SELECT person, {columns}, epoch_us(moment) - {round(start * 1e6)} AS _moment,
+            (number << {_FILE_BITS}) + getvariable('file')::BIGINT AS _number,
             enum_code(section)::SMALLINT AS _section,
             file_kind IN ('page', 'download') AND status_class IN ('2xx', '3xx') AS _viewed{held}
         FROM judged JOIN visitors

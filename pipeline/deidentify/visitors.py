@@ -1,54 +1,49 @@
-"""Visitor logs to de-identified staging: one pass over the lines, block by block, and one over the de-identified rows.
+"""Visitor logs to de-identified staging, in three steps: they are shared out into units, read, and put together.
 
-The first pass runs in memory, inside an engine that reaches no file, and leaves a draft without identifiers. The second
-follows visits through it, and writes staging.
+Each unit is read in memory, inside an engine that reaches no file, and leaves drafts without identifiers. When all are
+read, visits are followed through the drafts, and staging is written. One process takes the three steps at once; or a
+plan is made, many processes on as many machines read its units in any order, and one finishes. Both make the same.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import duckdb
-import pyarrow as pa
-
-from pipeline.deidentify.accounting import Accounting
-from pipeline.deidentify.drafts import draft_file, write_events
-from pipeline.deidentify.errors import ErrorStage
+from pipeline import documents
+from pipeline.deidentify.finishing import Finish
 from pipeline.deidentify.locks import held
-from pipeline.deidentify.obeying import obey
+from pipeline.deidentify.places import Place
 from pipeline.deidentify.pseudonyms import period_key
-from pipeline.deidentify.requests import NO_REQUEST, OUTSIDE, RequestStage
+from pipeline.deidentify.reading import Reading, UnitRead, fingerprint
+from pipeline.deidentify.sharing import Logs, in_one, shared_out
 from pipeline.deidentify.staging import (
-    ContentRead,
-    NewStaging,
-    SourceCounts,
+    DRAFTS,
+    PLAN,
     Staging,
-    StagingManifest,
     earlier_manifest,
+    load_staging,
+    place_of,
     replace_staging,
 )
-from pipeline.deidentify.tables import EVENTS
-from pipeline.deidentify.tombstones import Tombstones, standing
-from pipeline.errors import SourceError, StagingError
+from pipeline.deidentify.tombstones import standing
+from pipeline.deidentify.units import ERRORS, SOURCE, Plan, digest_of
+from pipeline.errors import ConfigurationError, StagingError
 from pipeline.periods import Period
 from pipeline.progress import Progress, silent
-from pipeline.site import LogSource, SiteFile, VisitorSource
-from pipeline.sources.engine import memory_engine
-from pipeline.sources.formats import open_format
-from pipeline.sources.logs import Intake, LogContent, LogFile, find_logs
+from pipeline.site import SiteFile
+from pipeline.sources.contents import without_lines
+from pipeline.sources.logs import LogFile, find_logs
 from pipeline.vocabulary import Population
 from pipeline.workspace import Workspace
 
-SOURCE: Final = "visitor logs"
-ERRORS: Final = "error logs"
+__all__ = ["ERRORS", "SOURCE", "finish_visitors", "plan_visitors", "read_visitors", "stage_visitors", "unread_units"]
 
-Write = Callable[[pa.Table], None]
+_TOKEN: Final = 8  # bytes
 
 
 def stage_visitors(workspace: Workspace, site: SiteFile, period: Period, progress: Progress = silent) -> Staging:
@@ -72,126 +67,170 @@ def stage_visitors(workspace: Workspace, site: SiteFile, period: Period, progres
         StagingError: No line of the period, or none that is a person's; or staging cannot be written. Earlier staging
             stays as it was.
     """
-    site.require_period(Population.VISITORS, period)
-    assert site.visitors is not None
-    files = _files(site.visitors, workspace.site_file.parent, period)
+    files = _files(workspace, site, period)
     with (
         _written_to(workspace),
         held(workspace, Population.VISITORS, period),
-        memory_engine(SOURCE) as engine,
         replace_staging(workspace, Population.VISITORS, period) as new,
     ):
-        # A request that comes from here on is applied to what this run makes, when it has ended.
-        tombstones = standing(workspace, Population.VISITORS, period)
-        period_key(workspace, Population.VISITORS, period).install(engine)
-        earlier = earlier_manifest(workspace, Population.VISITORS, period)
-        read = earlier.contents if earlier else {}
-        task = _Task(workspace.site_file.parent, site, site.visitors, period, files, read, tombstones, progress)
-        new.manifest = manifest = _Run(engine, task).write(new)
+        new.place.under(DRAFTS).clear()  # of a run of many tasks, which is given up
+        logs = _with_earlier(workspace, period, files)
+        period_key(workspace, Population.VISITORS, period)
+        reading = Reading(workspace, site, period, in_one(site, period, logs), new.drafts)
+        reading.read(0, progress)
+        new.manifest = manifest = _finish(reading, progress).write(new.place, progress)
     return Staging(Population.VISITORS, period, new.place, manifest)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is read, of which period, and what was read of it before."""
+def plan_visitors(workspace: Workspace, site: SiteFile, period: Period, unit_bytes: int) -> tuple[str, int]:
+    """Share out the logs of a period into units, which ``read_visitors`` reads. The period's staging stays.
 
-    base: Path
-    site: SiteFile
-    source: VisitorSource
-    period: Period
-    files: Mapping[str, tuple[LogFile, ...]]
-    earlier: Mapping[str, tuple[ContentRead, ...]]
-    tombstones: Tombstones
-    progress: Progress
+    A run that was planned before, and is not finished, is given up.
 
+    Args:
+        workspace: As for ``stage_visitors``.
+        site: Its ``visitors``.
+        period: Which.
+        unit_bytes: Of unpacked logs, what a unit holds, about.
 
-class _Run:
-    """One ingestion of one period."""
+    Returns:
+        A token that tells this run from others, and how many units it has.
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, task: _Task) -> None:
-        self._task = task
-        self._requests = RequestStage(engine, task.site, task.period, task.base, task.tombstones)
-        self._errors = ErrorStage(engine, task.site, task.period) if task.source.error_logs else None
-        self._contents: dict[str, tuple[ContentRead, ...]] = {}
-        self._formats: Counter[str] = Counter()
-
-    def write(self, new: NewStaging) -> StagingManifest:
-        """Write the events of those who did not ask to be left out, and say what they were made of."""
-        manifest = obey(new.place, self._write_all(new), self._requests.effects())
-        if not manifest.sources[SOURCE].used:
-            raise _of_nobody(self._task.period)
-        return manifest
-
-    def _write_all(self, new: NewStaging) -> StagingManifest:
-        with draft_file(new.drafts, "requests.parquet") as write:
-            self._read_requests(write)
-        counts = {SOURCE: self._requests.accounting()}
-        counts[SOURCE].require_share(SOURCE, self._task.source.max_rejected_share)
-        _require_visitors(counts[SOURCE], self._task.period, self._requests.covered())
-        sections = self._task.site.dimensions(Population.VISITORS)["section"].keys
-        told = self._read_errors() if self._errors else None
-        written = write_events(new.drafts, new.drafts.names(), new.place, sections, told, self._task.progress)
-        if self._errors:
-            counts[ERRORS] = self._errors.accounting(written.errors)
-            counts[ERRORS].require_share(ERRORS, self._task.source.max_rejected_share)
-        return StagingManifest(
-            population=Population.VISITORS,
-            period=str(self._task.period),
-            sources={name: SourceCounts.of(accounting) for name, accounting in counts.items()},
-            contents=self._contents,
-            formats=dict(self._formats),
-            buckets=written.buckets,
-            files={EVENTS: written.files},
-        )
-
-    def _read_requests(self, write: Write) -> None:
-        intake = self._intake(SOURCE)
-        for log in intake:
-            reader = None
-            for lines in log.blocks:
-                assert isinstance(log.file.source, LogSource)
-                reader = reader or open_format(log.file.source, self._task.site.zone, lines)
-                for part, fields in reader.parts(lines):
-                    write(self._requests.generalise(part, fields, log.file.label))
-            self._formats.update([reader.name] if reader else [])
-        self._keep(SOURCE, intake)
-
-    def _read_errors(self) -> pa.Table:
-        assert self._errors is not None
-        intake = self._intake(ERRORS)
-        for log in intake:
-            zone = self._task.site.zone_of(log.file.source)
-            for lines in log.blocks:
-                self._errors.generalise(lines, zone, log.file.label, self._requests)
-        self._keep(ERRORS, intake)
-        return self._errors.table()
-
-    def _intake(self, what: str) -> Intake:
-        earlier = [LogContent(one.sha256, one.bytes, one.lines) for one in self._task.earlier.get(what, ())]
-        return Intake(self._task.files[what], earlier, self._task.progress)
-
-    def _keep(self, what: str, intake: Intake) -> None:
-        if intake.gone:
-            raise SourceError(
-                f"what the {what} of {self._task.period} held when they were read before must still be there",
-                value=f"{len(intake.gone)} of {len(intake.gone) + len(intake.contents)} files gone or changed, with "
-                f"{sum(one.lines for one in intake.gone):,} lines",
-                remedy="Put them back where the site file looks for them. To begin the period anew without them, "
-                "remove its folder of staging.",
-            )
-        self._contents[what] = tuple(
-            ContentRead(sha256=one.sha256, bytes=one.bytes, lines=one.lines) for one in intake.contents
-        )
+    Raises:
+        ConfigurationError: The site has no visitors, or another length of period.
+        SourceError: A log is missing or unreadable, or all are empty.
+        StagingError: The plan cannot be written.
+    """
+    files = _files(workspace, site, period)
+    with _written_to(workspace), held(workspace, Population.VISITORS, period):
+        plan = shared_out(site, period, _with_earlier(workspace, period, files), unit_bytes)
+        if not plan.units:
+            raise without_lines()
+        period_key(workspace, Population.VISITORS, period)
+        standing(workspace, Population.VISITORS, period)  # or each unit would say that its key is missing
+        place_of(workspace, Population.VISITORS, period).under(DRAFTS).clear()
+        token = secrets.token_hex(_TOKEN)
+        _drafts(workspace, period, token).replace(PLAN, plan.model_dump_json().encode())
+    return token, len(plan.units)
 
 
-def _files(source: VisitorSource, base: Path, period: Period) -> dict[str, tuple[LogFile, ...]]:
+def read_visitors(
+    workspace: Workspace, site: SiteFile, period: Period, token: str, unit: int, progress: Progress = silent
+) -> None:
+    """Read a unit of a plan; one that was read already is read again, and counts once.
+
+    Args:
+        workspace: As for ``stage_visitors``.
+        site: The same as when it was planned.
+        period: Which.
+        token: Of the run.
+        unit: Its number, from 0.
+        progress: Told the bytes read of the bytes on disk.
+
+    Raises:
+        ConfigurationError: The site file, or the program, is not that of the plan.
+        SourceError: A log is gone or unreadable, or another than when it was planned.
+        StagingError: The run was given up, or what the unit leaves cannot be written.
+    """
+    with _written_to(workspace):
+        _planned(workspace, site, period, token).read(unit, progress)
+
+
+def unread_units(workspace: Workspace, site: SiteFile, period: Period, token: str) -> list[int]:
+    """The units of a plan that nobody has read, in order.
+
+    Raises:
+        ConfigurationError: As for ``read_visitors``.
+        StagingError: The run was given up.
+    """
+    reading = _planned(workspace, site, period, token)
+    return sorted(set(range(len(reading.plan.units))) - set(reading.found()))
+
+
+def finish_visitors(
+    workspace: Workspace, site: SiteFile, period: Period, token: str, progress: Progress = silent
+) -> Staging:
+    """Put together what the units of a plan have left, and replace the period's staging with it.
+
+    Units that were read before somebody asked to be left out are read again. Where it is tried again after it was
+    killed, it goes on; after it was done, it changes nothing.
+
+    Raises:
+        ConfigurationError: The site file, or the program, is not that of the plan.
+        SourceError: As for ``stage_visitors``.
+        StagingError: The run was given up, a unit is not read, or as for ``stage_visitors``. Earlier staging stays as
+            it was.
+    """
+    with _written_to(workspace), held(workspace, Population.VISITORS, period):
+        earlier = earlier_manifest(workspace, Population.VISITORS, period)
+        if earlier is not None and earlier.run == token:
+            return load_staging(workspace, Population.VISITORS, period)
+        with replace_staging(workspace, Population.VISITORS, period) as new:
+            reading = _planned(workspace, site, period, token)
+            manifest = _finish(reading, progress).write(new.place, progress)
+            new.manifest = manifest = manifest.model_copy(update={"run": token})
+        reading.drafts.clear()
+    return Staging(Population.VISITORS, period, new.place, manifest)
+
+
+def _files(workspace: Workspace, site: SiteFile, period: Period) -> Mapping[str, Sequence[LogFile]]:
+    site.require_period(Population.VISITORS, period)
+    assert site.visitors is not None
     # A server writes a line when it has answered, so a period's last lines may stand in the next day's file.
     first, last = period.start - dt.timedelta(days=1), period.end
     days = [first + dt.timedelta(days=number) for number in range((last - first).days + 1)]
+    base = workspace.site_file.parent
     return {
-        SOURCE: find_logs(source.log_sources, base, days),
-        ERRORS: find_logs(source.error_log_sources, base, days),
+        SOURCE: find_logs(site.visitors.log_sources, base, days),
+        ERRORS: find_logs(site.visitors.error_log_sources, base, days),
     }
+
+
+def _with_earlier(workspace: Workspace, period: Period, files: Mapping[str, Sequence[LogFile]]) -> Logs:
+    """Beside the logs that there are what was read of them before."""
+    earlier = earlier_manifest(workspace, Population.VISITORS, period)
+    return Logs(files, earlier.contents if earlier else {})
+
+
+def _drafts(workspace: Workspace, period: Period, token: str) -> Place:
+    return place_of(workspace, Population.VISITORS, period).under(DRAFTS, token)
+
+
+def _planned(workspace: Workspace, site: SiteFile, period: Period, token: str) -> Reading:
+    """The run of a token, which is still the period's newest."""
+    drafts = _drafts(workspace, period, token)
+    if (content := drafts.read(PLAN)) is None:
+        raise StagingError(
+            "a run that reads visitor logs must be the newest of its period",
+            value=f"one of {period} that was finished or given up: another began later, it took more than a day, or "
+            "the period was purged",
+            remedy="Let the newest run end, or start ingest_visitors again.",
+        )
+    plan = documents.parse(json.loads(content), Plan, StagingError, PLAN)
+    if plan.site != digest_of(site):
+        raise ConfigurationError(
+            "site file and program must stay the same while a period is read",
+            value=f"others than those that {period} was planned with",
+            remedy="Start ingest_visitors again; earlier staging is as it was.",
+        )
+    return Reading(workspace, site, period, plan, drafts)
+
+
+def _finish(reading: Reading, progress: Progress) -> Finish:
+    # A request that comes from here on waits for the lock, and is applied to what this run makes.
+    tombstones = standing(reading.workspace, Population.VISITORS, reading.period)
+    found, known = reading.found(), fingerprint(tombstones)
+    if missing := len(reading.plan.units) - len(found):
+        raise StagingError(
+            "all units of visitor logs must be read before they are put together",
+            value=f"{missing} of {len(reading.plan.units)} that are not",
+            remedy="Run the read tasks of ingest_visitors that failed.",
+        )
+    read: list[UnitRead] = []
+    for unit in range(len(reading.plan.units)):
+        fresh = next((one for one in found[unit] if one.tombstones == known), None)
+        read.append(fresh or reading.read(unit, progress))
+    return Finish(reading, read, tombstones)
 
 
 @contextmanager
@@ -204,32 +243,3 @@ def _written_to(workspace: Workspace) -> Iterator[None]:
             value=f"{failure.strerror or type(failure).__name__} under {workspace.home}",
             remedy="Check permissions and free space there.",
         ) from None
-
-
-def _require_visitors(accounting: Accounting, period: Period, covered: tuple[dt.date, dt.date] | None) -> None:
-    if accounting.used:
-        return
-    if covered is None:
-        raise StagingError(
-            f"the visitor logs must have lines of {period}",
-            value="none: no line has a readable time",
-            remedy="Check the format in the site file.",
-        )
-    if set(accounting.left_out) - {OUTSIDE, NO_REQUEST}:
-        raise _of_nobody(period)
-    first, last = covered
-    periods = " to ".join(dict.fromkeys(str(Period.containing(day, period.kind)) for day in covered))
-    raise StagingError(
-        f"the visitor logs must have lines of {period}",
-        value=f"none: the logs cover {first} to {last}",
-        remedy=f"Name a period of {periods}, or add logs.",
-    )
-
-
-def _of_nobody(period: Period) -> StagingError:
-    return StagingError(
-        "a period must have at least one request of a person with a browser",
-        value="only bots, monitors, one's own networks, requests without an agent, and people who asked to be left "
-        f"out, in {period}",
-        remedy="Name another period.",
-    )

@@ -134,7 +134,7 @@ class LocalAirflow:
     def task_log(self, run: DagRun, task: TaskRun) -> Path:
         """Where Airflow wrote the log of a task's last attempt."""
         folder = self.logs / f"dag_id={run.dag}" / f"run_id={run.run}" / f"task_id={task.task}"
-        return folder / f"attempt={task.attempt}.log"
+        return (folder if task.place < 0 else folder / f"map_index={task.place}") / f"attempt={task.attempt}.log"
 
     def require_alive(self) -> None:
         """Make sure that no component has ended.

@@ -42,11 +42,15 @@ class DagRun:
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One task of a DAG run, as it stands: ``state`` is empty before Airflow took it up."""
+    """One task of a DAG run, as it stands: ``state`` is empty before Airflow took it up.
+
+    ``place`` tells those of one task apart that is run for each of several values; it is -1 of any other.
+    """
 
     task: str
     state: str
     attempt: int
+    place: int = -1
 
 
 class AirflowApi:
@@ -110,7 +114,9 @@ class AirflowApi:
         """The tasks of a run."""
         path = f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}/taskInstances"
         found = self.call("GET", path)["task_instances"]
-        return [TaskRun(task["task_id"], task["state"] or "", task["try_number"]) for task in found]
+        return [
+            TaskRun(task["task_id"], task["state"] or "", task["try_number"], task["map_index"]) for task in found
+        ]
 
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """Call the API.

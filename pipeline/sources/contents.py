@@ -48,10 +48,12 @@ class DistinctLog:
     Attributes:
         file: The file; of several with this content, the one that goes on longest.
         blocks: Its lines, as ``blocks.read_blocks`` has them; read one block ahead, in a thread.
+        place: Of the file among those that were given.
     """
 
     file: LogFile
     blocks: Generator[pa.Table, None, None]
+    place: int
 
 
 class Intake:
@@ -69,6 +71,7 @@ class Intake:
 
     Attributes:
         contents: What was read so far, in order; an empty file, or one of blank lines only, is no content.
+        places: Of each of these, the place of its file among those that were given.
         copies: Number of files left out so far, because their content was read from another.
 
     Raises:
@@ -90,6 +93,7 @@ class Intake:
         self._is_all = is_all
         self._total = sum(file.size for file in self._files)
         self.contents: tuple[LogContent, ...] = ()
+        self.places: tuple[int, ...] = ()
         self.copies = 0
         self._met: set[Extent] = set()
 
@@ -99,7 +103,7 @@ class Intake:
         return tuple(content for content in self._earlier if (content.bytes, content.sha256) not in self._met)
 
     def __iter__(self) -> Generator[DistinctLog, None, None]:
-        self.contents, self.copies, self._met = (), 0, set()
+        self.contents, self.places, self.copies, self._met = (), (), 0, set()
         heads = heads_of(self._files)
         lengths, extents = self._compared(heads)
         # A file can only be a copy of one that is at least as long; among the others the order stays.
@@ -107,24 +111,23 @@ class Intake:
         sought = _Sought(heads, extents, self._earlier)
         before = 0
         for place in order:
-            file = self._files[place]
             if heads[place].is_blank:
                 pass
             elif extents.get(place) in self._met:
                 self.copies += 1
             else:
-                yield from self._read(file, PrefixDigest(sought.lengths(heads[place])), sought, before)
-            before += file.size
+                yield from self._read(place, PrefixDigest(sought.lengths(heads[place])), sought, before)
+            before += self._files[place].size
         self._progress("reading visitor logs", self._total, self._total)
         if self._is_all and not self.contents and any(isinstance(file.source, LogSource) for file in self._files):
             raise without_lines()
 
     def _read(
-        self, file: LogFile, digest: PrefixDigest, sought: _Sought, before: int
+        self, place: int, digest: PrefixDigest, sought: _Sought, before: int
     ) -> Generator[DistinctLog, None, None]:
-        counted = _Counted()
+        file, counted = self._files[place], _Counted()
         with closing(self._blocks(file, digest, before, counted)) as blocks:
-            yield DistinctLog(file, blocks)
+            yield DistinctLog(file, blocks, place)
             for _ in blocks:
                 pass
         if not counted.is_whole:
@@ -132,6 +135,7 @@ class Intake:
         self._met |= sought.met(digest.finish())
         if counted.lines:
             self.contents += (LogContent(digest.sha256, digest.bytes, counted.lines),)
+            self.places += (place,)
 
     def _blocks(
         self, file: LogFile, digest: PrefixDigest, before: int, counted: _Counted

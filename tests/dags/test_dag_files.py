@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,17 @@ def test_ingestion_runs_at_the_end_of_a_period_for_that_period(
     assert timetable["__var"]["run_immediately"] == 0  # the first run waits for the next end of a period
 
 
-@pytest.mark.parametrize("population", ["visitors", "customers"])
-def test_ingestion_stages_then_checks_and_only_then_tells_the_exports(read: dict[str, Any], population: str) -> None:
+@pytest.mark.parametrize(
+    ("population", "steps"), [("visitors", ["plan", "read", "finish", "check"]), ("customers", ["stage", "check"])]
+)
+def test_ingestion_stages_then_checks_and_only_then_tells_the_exports(
+    read: dict[str, Any], population: str, steps: list[str]
+) -> None:
     dag = read["dags"][f"ingest_{population}"]
-    assert dag["tasks"]["stage"]["downstream"] == ["check"]
-    assert dag["tasks"]["stage"]["outlets"] == []
+    assert set(dag["tasks"]) == set(steps)
+    for step, following in pairwise(steps):
+        assert following in dag["tasks"][step]["downstream"]
+        assert dag["tasks"][step]["outlets"] == []
     assert dag["tasks"]["check"]["downstream"] == []
     assert dag["tasks"]["check"]["outlets"] == [f"staging_{population}"]
     assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)

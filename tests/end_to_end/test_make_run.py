@@ -173,7 +173,7 @@ def test_a_failing_task_stops_the_run_with_its_own_message_and_its_log(workspace
     with pytest.raises(DemographicsError) as stopped:
         up(workspace, [(Population.VISITORS, Period.parse("2026-W30"))], RELEASES, Console(file=io.StringIO()))
     message = str(stopped.value)
-    assert "stage of ingest_visitors must succeed for 2026-W30" in message
+    assert "finish of ingest_visitors must succeed for 2026-W30" in message
     log = Path(message.rpartition("Its log: ")[2])
     assert log.is_file()
     assert "2026-W30" in log.read_text()

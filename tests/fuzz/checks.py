@@ -13,6 +13,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from pipeline.deidentify import errors, requests
 from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.errors import ErrorStage
 from pipeline.deidentify.pseudonyms import PeriodKey
@@ -82,7 +83,7 @@ class LineChecks:
             What became of these lines.
         """
         source = LogSource(paths=(LABEL,), **kind.source)
-        before = self._stage.accounting()
+        before = requests.accounting_of(self._stage.verdicts)
         reader = None
         for lines in blocks_of(content, source):
             try:
@@ -95,24 +96,27 @@ class LineChecks:
                 numbers += part.column("number").to_pylist()
                 self._generalised(part, fields)
             require(sorted(numbers) == lines.column("number").to_pylist(), "every line must be in one part")
-        after = self._stage.accounting()
+        after = requests.accounting_of(self._stage.verdicts)
         require(after.read - before.read == lines_in(content), "every line must be counted")
         return _between(before, after)
 
     def errors(self, content: bytes) -> int:
         """Every line of an error log is counted, and what is kept of it is codes."""
         source = ErrorLogSource(paths=(LABEL,))
-        before = self._errors.accounting(0).read
+        before = errors.accounting_of(self._errors.verdicts, 0).read
         for lines in blocks_of(content, source):
-            self._errors.generalise(lines, self._site.zone, LABEL, self._stage)
-        require(self._errors.accounting(0).read - before == lines_in(content), "every error line must be counted")
+            self._errors.generalise(lines, self._site.zone, 0, self._stage)
+        require(
+            errors.accounting_of(self._errors.verdicts, 0).read - before == lines_in(content),
+            "every error line must be counted",
+        )
         require(not any(pa.types.is_string(column.type) for column in self._errors.table().columns), "codes only")
         return lines_in(content)
 
     def _generalised(self, part: pa.Table, fields: str) -> None:
-        before = self._stage.accounting()
-        draft = self._stage.generalise(part, fields, LABEL)
-        after = self._stage.accounting()
+        before = requests.accounting_of(self._stage.verdicts)
+        draft = self._stage.generalise(part, fields, 0)
+        after = requests.accounting_of(self._stage.verdicts)
         require(after.read - before.read == part.num_rows, "as many rows must come back as lines went in")
         require(after.used - before.used == draft.num_rows, "a used line must be a row of the draft")
         require_generalised(draft, self._keys)

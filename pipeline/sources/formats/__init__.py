@@ -21,7 +21,7 @@ from pipeline.sources.formats.load_balancer import load_balancer_format
 from pipeline.sources.formats.strings import Server, string_format, trailing_of
 from pipeline.sources.formats.w3c import W3cFormat
 
-__all__ = ["COLUMNS", "LONGEST_AGENT", "LogFormat", "open_format"]
+__all__ = ["COLUMNS", "LONGEST_AGENT", "LogFormat", "is_line_by_line", "open_format"]
 
 _COMMON: Final = '%h %l %u %t "%r" %>s %b'
 
@@ -52,6 +52,11 @@ def open_format(source: LogSource, site_zone: ZoneInfo, head: pa.Table) -> LogFo
     w3c = _DECLARED["w3c"](source, zone)
     best = best_of([w3c, *formats], head) or w3c
     return _DECLARED["w3c"](source, zone) if best is w3c else best
+
+
+def is_line_by_line(one: LogFormat) -> bool:
+    """Whether a line means the same, whatever lines were before it in the file."""
+    return isinstance(one, Plain)
 
 
 def _combined(source: LogSource, _zone: ZoneInfo) -> LogFormat:

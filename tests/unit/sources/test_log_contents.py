@@ -7,7 +7,9 @@ import gzip
 import hashlib
 import io
 import random
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,6 +257,47 @@ def test_digests_of_beginnings_are_those_of_the_bytes(whole: bytes, lengths: lis
 @given(st.randoms(use_true_random=False))
 def test_any_mixture_of_copies_is_read_once(tmp_path_factory: pytest.TempPathFactory, chance: random.Random) -> None:
     folder = tmp_path_factory.mktemp("mixture")
+    wholes, files = mixture(folder, chance)
+    intake, _, _ = read(files, [content(whole) for whole in wholes])
+    distinct = {whole for whole in wholes if not any(o != whole and o.startswith(whole) for o in wholes)}
+    assert {found.sha256 for found in intake.contents} == {content(whole).sha256 for whole in distinct}
+    assert len(intake.contents) == len(distinct) == len(wholes) - intake.copies
+    assert intake.gone == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_families_are_read_apart_from_each_other(
+    tmp_path_factory: pytest.TempPathFactory, chance: random.Random
+) -> None:
+    _, files = mixture(tmp_path_factory.mktemp("families"), chance)
+    sets = heads.families(files, heads.heads_of(files))
+    assert sorted(place for places in sets for place in places) == list(range(len(files)))
+    assert sets == sorted(sorted(places) for places in sets)
+    apart = [one for places in sets for one in read([files[place] for place in places])[0].contents]
+    assert Counter(apart) == Counter(read(files)[0].contents)
+
+
+def test_files_that_only_begin_alike_are_families_of_their_own(tmp_path: Path) -> None:
+    head = b"#Version: 1.0\n#Fields: date time c-ip\n" * 30  # as files of one server do
+    files = logs_in(tmp_path, a=head + b"a\n" * 9, b=head + b"b\n" * 20, c=head, d=head + LARGE, e=b"1", f=b"\n")
+    assert heads.families(files, heads.heads_of(files)) == [[0, 1, 2, 3], [4]]
+    assert heads.families(files[:2], heads.heads_of(files[:2])) == [[0], [1]]
+
+
+def test_a_file_that_begins_otherwise_than_it_was_found_is_refused(tmp_path: Path) -> None:
+    (log,) = logs_in(tmp_path, a=LARGE)
+    (head,) = heads.heads_of([log])
+    found = replace(log, begins=head.longest)
+    written(tmp_path / "a", LARGE + b"grown\n")
+    assert read([found])[1] == ["a"]
+    written(tmp_path / "a", b"x" + LARGE)
+    with pytest.raises(SourceError, match="must not be rotated or cut"):
+        read([found])
+
+
+def mixture(folder: Path, chance: random.Random) -> tuple[list[bytes], list[LogFile]]:
+    """Files that begin alike, are copies, beginnings and packed; and what they hold."""
     trunk = b"".join(b"%d\n" % number for number in range(40_000))
     sizes = [50, 700, 65_535, 65_536, 65_537, 90_000, 120_000]
     wholes = []
@@ -265,11 +308,7 @@ def test_any_mixture_of_copies_is_read_once(tmp_path_factory: pytest.TempPathFac
         wholes.append(whole)
     packed = [gzip.compress(whole) if chance.random() < 0.5 else whole for whole in wholes]
     files = [log_of(written(folder / f"{place}.log", whole)) for place, whole in enumerate(packed)]
-    intake, _, _ = read(files, [content(whole) for whole in wholes])
-    distinct = {whole for whole in wholes if not any(o != whole and o.startswith(whole) for o in wholes)}
-    assert {found.sha256 for found in intake.contents} == {content(whole).sha256 for whole in distinct}
-    assert len(intake.contents) == len(distinct) == len(wholes) - intake.copies
-    assert intake.gone == ()
+    return wholes, files
 
 
 def test_the_head_is_as_long_as_the_last_mark() -> None:

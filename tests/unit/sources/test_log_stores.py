@@ -23,7 +23,10 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.errors import SourceError
 from pipeline.site import LogSource
+from pipeline.sources.blocks import cut, read_blocks
 from pipeline.sources.logs import Intake, LogFile, find_logs, read_lines
+from pipeline.sources.places import found_again
+from pipeline.sources.stores import Stores
 from tests.log_files import readers, written
 
 PASSWORD = "hunter2-of-the-store"
@@ -112,6 +115,20 @@ def test_keys_and_globs_of_a_bucket_are_found_and_read(bucket: Any) -> None:
     assert lines("s3://logs/web/access*") == ["one\n", "two\n", "three\n"]
     assert labels("s3://logs/web/*") == ["s3://logs/web/access.log", "s3://logs/web/access.log.1.gz"]
     assert len(labels("s3://logs/**/access*", "s3://logs/web/*", "s3://logs/**")) == 3
+
+
+def again(*addresses: str) -> list[LogFile]:
+    """Files that are found, as another process finds them."""
+    return [found_again(log.address, log.source, Path("/"), Stores().at) for log in logs(*addresses)]
+
+
+def test_a_file_is_found_again_whatever_its_name_and_read_from_the_middle(bucket: Any) -> None:
+    bucket.pipe("logs/a[1]*.log", LARGE)
+    bucket.pipe("logs/a1.log", b"other\n")
+    (_, log) = again("s3://logs/*")
+    assert (log.label, log.size) == ("s3://logs/a[1]*.log", len(LARGE))
+    spans = cut(log, 3, lambda _: None)
+    assert sum(block.lines.num_rows for span in spans for block in read_blocks(log, lambda _: None, span)) == 250_000
 
 
 def test_days_in_an_address_are_expanded(bucket: Any) -> None:
@@ -319,6 +336,15 @@ def test_a_large_file_is_read_whole(sftp: SftpServer) -> None:
     intake = Intake(logs("sftp:///a.log", "sftp:///b.gz"))
     assert sum(table.num_rows for log in intake for table in log.blocks) == 250_000
     assert (intake.copies, intake.contents[0].bytes) == (1, len(LARGE))
+
+
+def test_a_file_of_a_server_is_found_again_and_read_from_the_middle(sftp: SftpServer) -> None:
+    written(sftp.folder / "a b.log", LARGE)
+    for root in ("sftp://", f"sftp://127.0.0.1:{sftp.port}", f"sftp://reader@127.0.0.1:{sftp.port}"):
+        (log,) = again(f"{root}/a*.log")
+        (_, second) = cut(log, 2, lambda _: None)
+        (block,) = read_blocks(log, lambda _: None, second)
+        assert block.lines.num_rows == 250_000 - second.first + 1
 
 
 def test_a_pipe_on_the_server_is_not_waited_for(sftp: SftpServer) -> None:
