@@ -41,16 +41,8 @@ check: $(READY) ## Style, types, import contracts, and whether the lock file is 
 	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp $(LOCK) "$$new" && $(PINS) --output-file "$$new/$(LOCK)" \
 		&& { diff $(LOCK) "$$new/$(LOCK)" || { echo "$(LOCK) is not what pyproject.toml asks for: make lock"; exit 1; }; }
 
-bench: $(READY) ## Measure speed, each figure beside something run on the same machine
-	$(BIN)/python tests/benchmarks/bench_sample.py
-	$(BIN)/python tests/benchmarks/bench_ingestion.py
-	$(BIN)/python tests/benchmarks/bench_customers.py
-	$(BIN)/python tests/benchmarks/bench_bounding.py
-	$(BIN)/python tests/benchmarks/bench_least_squares.py
-	$(BIN)/python tests/benchmarks/bench_ledger.py
-	$(BIN)/python tests/benchmarks/bench_library.py
-	$(BIN)/python tests/benchmarks/bench_portal.py
-	$(BIN)/python tests/benchmarks/bench_downloads.py
+bench: $(READY) ## Measure all, or BENCH="ledger portal", each figure beside something else, into docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 fuzz: $(READY) ## Read a million spoiled lines of every log format, guided by coverage
 	$(BIN)/python tests/fuzz/fuzz_log_lines.py

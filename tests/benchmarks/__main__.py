@@ -11,27 +11,9 @@ import importlib
 import sys
 import time
 import traceback
-from typing import Final
 
+from tests.benchmarks import BENCHMARKS, page
 from tests.benchmarks.reporting import Figure, LeftOut, Result, line, machine, missed
-
-# In the order in which they run: what tells most comes first, what takes longest last.
-BENCHMARKS: Final = {
-    "ingestion": "bench_ingestion",
-    "customers": "bench_customers",
-    "bounding": "bench_bounding",
-    "cells": "bench_cells",
-    "least_squares": "bench_least_squares",
-    "ledger": "bench_ledger",
-    "library": "bench_library",
-    "validation": "bench_validation",
-    "sample": "bench_sample",
-    "portal": "bench_portal",
-    "downloads": "bench_downloads",
-    "airflow": "bench_airflow",
-    "peers": "bench_peers",
-    "skew": "bench_skew",
-}
 
 
 def main() -> int:
@@ -47,6 +29,8 @@ def main() -> int:
     for place, name in enumerate(names, 1):
         print(f"{name} ({place} of {len(names)})", flush=True)
         problems += run(name, small=options.small)
+        if not options.small:
+            page.write()  # after each, so that a run that is broken off has its page
     for problem in problems:
         print(f"MISSED {problem}")
     return int(bool(problems))
@@ -58,9 +42,11 @@ def run(name: str, *, small: bool) -> list[str]:
     Returns:
         What is not as it should be: goals that it misses, or that it failed.
     """
-    begun, found, left_out = time.perf_counter(), [], []
+    found: list[Figure] = []
+    left_out: list[LeftOut] = []
+    begun = time.perf_counter()
     try:
-        for one in importlib.import_module(f"tests.benchmarks.{BENCHMARKS[name]}").figures(small):
+        for one in importlib.import_module(f"tests.benchmarks.bench_{name}").figures(small):
             if isinstance(one, Figure):
                 found.append(one)
                 print(line(one), flush=True)
@@ -69,7 +55,7 @@ def run(name: str, *, small: bool) -> list[str]:
                 print(f"  left out: {one.what}: {one.why}", flush=True)
     except Exception:  # noqa: BLE001 - the others are still worth measuring
         traceback.print_exc()
-        return [f"{name}: it failed, and what was found before is kept"]
+        return [f"{name}: it failed; its earlier result stands"]
     took = time.perf_counter() - begun
     print(f"  {took:.0f} s in all", flush=True)
     if not small:

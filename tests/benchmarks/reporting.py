@@ -136,20 +136,21 @@ class Result:
         """What makes it anew."""
         return f"make bench BENCH={self.benchmark}"
 
-    def store(self, folder: Path = RESULTS) -> None:
+    def store(self, folder: Path | None = None) -> None:
         """Write it in place of what was found before."""
+        folder = folder or RESULTS
         folder.mkdir(exist_ok=True)
         text = json.dumps(_rounded(asdict(self)), indent=1, ensure_ascii=False)
         (folder / f"{self.benchmark}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
-def stored(folder: Path = RESULTS) -> Iterator[Result]:
+def stored(folder: Path | None = None) -> Iterator[Result]:
     """All results that are kept, by name.
 
     Args:
-        folder: Where.
+        folder: Where; ``RESULTS`` where none is named.
     """
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted((folder or RESULTS).glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
         figures = tuple(map(_figure, document.pop("figures")))
         left_out = tuple(LeftOut(**one) for one in document.pop("left_out"))
@@ -178,7 +179,7 @@ def no_less_than(bound: float) -> Goal:
 
 def line(figure: Figure) -> str:
     """A figure as one line for a terminal."""
-    amounts = f"{_amount(figure.ours, figure.unit)} beside {_amount(figure.theirs, figure.unit)} ({figure.beside})"
+    amounts = f"{amount(figure.ours, figure.unit)} beside {amount(figure.theirs, figure.unit)} ({figure.beside})"
     goals = "; ".join(f"goal: {goal_text(figure, goal)}" for goal in figure.goals)
     word = ("met    " if figure.is_met else "MISSED ") if figure.goals else "       "
     return f"  {word}{figure.name}: {amounts}, {number(figure.times)} {figure.ratio}" + (f"; {goals}" if goals else "")
@@ -188,6 +189,12 @@ def goal_text(figure: Figure, goal: Goal) -> str:
     """A goal in words."""
     unit = str(figure.ratio) if goal.of_ratio else figure.unit
     return f"{'at most' if goal.at_most else 'at least'} {number(goal.bound)} {unit}"
+
+
+def amount(one: Amount, unit: str) -> str:
+    """An amount with its unit, and with memory where it was measured."""
+    memory = f", {one.megabytes:,.0f} MB" if one.megabytes is not None and unit != "MB" else ""
+    return f"{number(one.value)} {unit}".strip() + memory
 
 
 def number(value: float) -> str:
@@ -212,11 +219,6 @@ def machine() -> dict[str, str]:
 def missed(figures: Iterable[Figure]) -> list[str]:
     """Names of those that miss a goal."""
     return [figure.name for figure in figures if not figure.is_met]
-
-
-def _amount(amount: Amount, unit: str) -> str:
-    memory = f", {amount.megabytes:,.0f} MB" if amount.megabytes is not None and unit != "MB" else ""
-    return f"{number(amount.value)} {unit}{memory}"
 
 
 def _processor() -> str:
