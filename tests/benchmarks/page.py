@@ -20,6 +20,7 @@ DRAWING: Final = PAGE.with_suffix(".svg")
 _MET, _MISSED = "met", "missed"
 _COLOURS: Final = {_MET: "#2f6f9f", _MISSED: "#b3441e"}
 _WIDTH, _ROW = 420, 22
+_FARTHEST: Final = 30  # times better or worse; what is farther stands at the edge
 
 _HEAD: Final = """# Benchmarks
 
@@ -33,7 +34,7 @@ goal is missed, after everything was measured.
 _DRAWN: Final = """![How far each figure is from its goal](benchmarks.svg)
 
 How many times better than its goal a figure is, on a logarithmic scale: right of the line it is met, and a cross
-misses it.
+misses it. What is farther than 30 times stands at the edge.
 """
 
 
@@ -144,7 +145,7 @@ def escaped(text: str) -> str:
 def _chart(rows: pd.DataFrame) -> Any:
     import altair as alt
 
-    scale = alt.Scale(type="log", domain=[min(0.1, rows["times"].min()), max(10, rows["times"].max())], nice=False)
+    scale = alt.Scale(type="log", domain=[1 / _FARTHEST, _FARTHEST], clamp=True, nice=False)
     names = alt.Y("name:N", sort=None, axis=alt.Axis(title=None, labelLimit=0, ticks=False, domain=False))
     colours = alt.Scale(domain=list(_COLOURS), range=list(_COLOURS.values()))
     across = alt.X("times:Q", scale=scale, axis=alt.Axis(title="times better than the goal", format="~g"))
