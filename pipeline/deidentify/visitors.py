@@ -169,7 +169,7 @@ def finish_visitors(
             reading = _planned(workspace, site, period, token)
             manifest = _finish(reading, progress).write(new.place, progress)
             new.manifest = manifest = manifest.model_copy(update={"run": token})
-        reading.drafts.clear()
+        new.place.under(DRAFTS).clear()  # those of this run, which is the newest, and whatever is left of others
     return Staging(Population.VISITORS, period, new.place, manifest)
 
 
