@@ -34,8 +34,8 @@ CUSTOMERS: Final = ReleaseKey("monthly_customers", "2026-10")
 
 def figures(small: bool) -> Iterator[Figure]:
     """Each page's 99th percentile."""
-    times, weeks = (3, 2) if small else (TIMES, WEEKS)
-    with tempfile.TemporaryDirectory() as folder, recorded(Path(folder), weeks) as (browser, stranger):
+    times, weeks, people = (2, 2, 2_000) if small else (TIMES, WEEKS, PEOPLE)
+    with tempfile.TemporaryDirectory() as folder, recorded(Path(folder), weeks, people) as (browser, stranger):
         plain = percentile(milliseconds(lambda: browser.get(PLAIN), times))
         asked = [(browser, name, address) for name, address in pages().items()]
         for who, name, address in [*asked, (stranger, "log-in", "/login")]:
@@ -54,11 +54,11 @@ def figures(small: bool) -> Iterator[Figure]:
 
 
 @contextmanager
-def recorded(folder: Path, weeks: int) -> Iterator[tuple[Browser, Browser]]:
+def recorded(folder: Path, weeks: int, people: int) -> Iterator[tuple[Browser, Browser]]:
     """The portal of such a site, once its figures and budgets are worked out: somebody logged in, and a stranger."""
     site = RecordedSite(folder)
     Accounts.of(site.workspace, quick()).add("ana", PASSWORD)
-    record(site, weeks)
+    record(site, weeks, people)
     with serving(site.workspace, _plain) as portal, portal.browser() as browser, portal.browser() as stranger:
         portal.app.state.archive.warmed.wait()
         for pool in (portal.app.state.archive.balances, portal.app.state.archive.figures):
@@ -67,7 +67,7 @@ def recorded(folder: Path, weeks: int) -> Iterator[tuple[Browser, Browser]]:
         yield browser, stranger
 
 
-def record(site: RecordedSite, weeks: int) -> None:
+def record(site: RecordedSite, weeks: int, people: int) -> None:
     """So many weeks of the sample's specifications; the newest of each waits for a decision, others are published."""
     signer = Accounts.of(site.workspace, quick()).signer("ana", PASSWORD)
     plan = [("weekly_audience", f"2026-W{week:02d}") for week in range(WEEKS - weeks + 1, WEEKS + 1)]
@@ -77,9 +77,9 @@ def record(site: RecordedSite, weeks: int) -> None:
     ]
     for name, period in sorted(plan, key=lambda one: one[1]):
         if ReleaseKey(name, period) in {AUDIENCE, MOVEMENTS, CUSTOMERS}:
-            site.waiting(sample(name), period, people=PEOPLE)
+            site.waiting(sample(name), period, people=people)
         else:
-            site.published(sample(name), period, signer, people=PEOPLE)
+            site.published(sample(name), period, signer, people=people)
 
 
 def milliseconds(ask: Callable[[], httpx.Response], times: int) -> list[float]:
