@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import duckdb
 import numpy as np
 import psutil
 
 from pipeline.people.dialect import DUCKDB, Dialect
+from pipeline.people.settings import EngineSettings
 from pipeline.people.trees import Counts
 
-# The interpreter and its libraries take about 150 MB beside it.
-MEMORY_LIMIT = "180MB"
-MAX_SPILL = "20GB"
+# Each thread has parts of its own of whatever is grouped: more of them than memory has room for run out of it.
+_MEMORY_A_THREAD: Final = 40 * 1024**2
 _PREFIX = ".spill-"  # then the number of the process it belongs to
 
 
@@ -61,15 +61,20 @@ def parameters(secret: bytes | None) -> dict[str, str]:
 
 
 @contextmanager
-def connect(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(spill: Path, settings: EngineSettings) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory connection that spills below ``spill``, de-identified rows only.
 
     It cleans up after itself, and after others that were killed.
+
+    Args:
+        spill: Where.
+        settings: What it may take of memory and disk.
     """
     with spilling(spill) as folder, duckdb.connect() as connection:
-        connection.execute(f"SET threads = {os.cpu_count() or 1}")
-        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        connection.execute(f"SET max_temp_directory_size = '{MAX_SPILL}'")
+        threads = min(os.cpu_count() or 1, settings.memory_bytes // _MEMORY_A_THREAD)
+        connection.execute(f"SET threads = {max(1, threads)}")
+        connection.execute(f"SET memory_limit = '{settings.memory}iB'")
+        connection.execute(f"SET max_temp_directory_size = '{settings.spill}iB'")
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET temp_directory = ?", [folder])
         yield connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ from pipeline.progress import Progress, silent
 from pipeline.spec import BoundSpecification
 from pipeline.vocabulary import EVENTS, UNKNOWN, Dimension
 
-_PEOPLE_TABLE = "folded_people"
+PEOPLE_TABLE: Final = "folded_people"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def tree_queries(engine: Engine, bound: BoundSpecification, relations: Relations
     held = {d.name: d for tree in trees for d in tree.dimensions if d.per_person}
     people = _people_of(relations, [held[name] for name in sorted(held)], dialect) if held else ""
     if sum(not tree.only_events for tree in trees) > 1:
-        engine.keep(_PEOPLE_TABLE, people)
-        people = f"SELECT * FROM {_PEOPLE_TABLE}"
+        engine.keep(PEOPLE_TABLE, people)
+        people = f"SELECT * FROM {PEOPLE_TABLE}"
     for tree in trees:
         yield tree, (_of_people if tree.per_person else _of_groups)(tree, people, relations, dialect)
 

@@ -1,4 +1,4 @@
-"""Settings of the engine: ``DEMOGRAPHICS_ENGINE``, ``DEMOGRAPHICS_SPARK``, ``DEMOGRAPHICS_SPARK_MEMORY``."""
+"""Settings of the engine: ``DEMOGRAPHICS_ENGINE``, what DuckDB may take, where Spark is, and what that may take."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from pipeline.settings import Settings
 
 _PREFIX: Final = "DEMOGRAPHICS_"
 SPARK_VARIABLE: Final = f"{_PREFIX}SPARK"
-MEMORY_VARIABLE: Final = f"{_PREFIX}SPARK_MEMORY"
+SPARK_MEMORY_VARIABLE: Final = f"{_PREFIX}SPARK_MEMORY"
+MEMORY_VARIABLE: Final = f"{_PREFIX}MEMORY"
+SPILL_VARIABLE: Final = f"{_PREFIX}SPILL"
 _LOCAL: Final = re.compile(r"local(\[(\*|[1-9]\d{0,3})\])?")
+_SIZE: Final = r"^[1-9]\d{0,5}[mg]$"
+_BYTES: Final = {"m": 1024**2, "g": 1024**3}
 _REMOTE: Final = re.compile(r"sc://(?P<place>[^/;@\s]+)(/.*)?")
 
 
@@ -34,10 +38,15 @@ class EngineSettings(Settings):
 
     engine: EngineName = EngineName.DUCKDB
     """DuckDB in the process, or Spark; releases come out equal before noise."""
+    memory: str = Field(default="180m", pattern=_SIZE)
+    """Of DuckDB: what it may take of the process, ``180m`` or ``4g``; the interpreter and its libraries take about
+    150 MB beside it."""
+    spill: str = Field(default="20g", pattern=_SIZE)
+    """Of DuckDB: what it may write to the folder of temporary files where memory is too small."""
     spark: str = Field(default="local[*]", repr=False)
     """Of Spark: ``local[*]`` or ``local[2]``, started for each count on as many cores; or a Spark Connect server,
     ``sc://host:port``, perhaps with ``/;token=...``, which is not shown."""
-    spark_memory: str = Field(default="1g", pattern=r"^[1-9]\d{0,5}[mg]$")
+    spark_memory: str = Field(default="1g", pattern=_SIZE)
     """Of a Spark that is started: what its Java may take, ``800m`` or ``4g``."""
 
     @classmethod
@@ -63,6 +72,11 @@ class EngineSettings(Settings):
         return value
 
     @property
+    def memory_bytes(self) -> int:
+        """What ``memory`` says."""
+        return int(self.memory[:-1]) * _BYTES[self.memory[-1]]
+
+    @property
     def server(self) -> str:
         """Host and port of the Spark Connect server; empty where Spark is started here."""
         found = _REMOTE.fullmatch(self.spark)
@@ -72,5 +86,7 @@ class EngineSettings(Settings):
 _RULES: Final = {
     "engine": f"{_PREFIX}ENGINE must be {' or '.join(EngineName)}",
     "spark": f"{SPARK_VARIABLE} must be local[*], local[N] or sc://host:port",
-    "spark_memory": f"{MEMORY_VARIABLE} must be a size such as 800m or 4g",
+    "spark_memory": f"{SPARK_MEMORY_VARIABLE} must be a size such as 800m or 4g",
+    "memory": f"{MEMORY_VARIABLE} must be a size such as 180m or 4g",
+    "spill": f"{SPILL_VARIABLE} must be a size such as 800m or 20g",
 }

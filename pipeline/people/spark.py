@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ def _started(settings: EngineSettings, folder: str) -> SparkSession:
     from pyspark.sql import SparkSession
 
     _require_java()
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what this program is installed for
     builder = SparkSession.builder.master(settings.spark).appName("demographics")
     for name, value in {
         "spark.driver.bindAddress": "127.0.0.1",

@@ -7,8 +7,7 @@ it is told as a rule, and a setting to change.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +16,13 @@ import pyarrow as pa
 
 from pipeline.deidentify.places import BLOCK, Folder
 from pipeline.deidentify.tables import StagedTable
-from pipeline.errors import ConfigurationError, DemographicsError, StagingError
+from pipeline.errors import StagingError
 from pipeline.people.counting import Counting
 from pipeline.people.dialect import SPARK
 from pipeline.people.relations import Relations, group_relations
-from pipeline.people.settings import MEMORY_VARIABLE, SPARK_VARIABLE, EngineSettings
+from pipeline.people.settings import SPARK_VARIABLE, EngineSettings
 from pipeline.people.spark import Spark, spark_session
+from pipeline.people.spark_failures import Work, told
 from pipeline.privacy.levels import LevelKey
 from pipeline.progress import Progress
 from pipeline.site import POLICY_VERSIONS
@@ -42,11 +42,6 @@ _UUID: Final = "lower(concat_ws('-', {}))".format(
     ", ".join(f"hex(substring(person, {first}, {size}))" for first, size in ((1, 4), (5, 2), (7, 2), (9, 2), (11, 6)))
 )
 _STAGING: Final = replace(SPARK, person=_UUID)
-_NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
-_NO_MEMORY: Final = ("OutOfMemoryError", "Cannot grow BufferHolder", "spark.driver.maxResultSize", "UNABLE_TO_ACQUIRE")
-# Of Py4J, gRPC and sockets, when what they speak to is no more.
-_GONE: Final = ("Py4JNetworkError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError", "EOFError")
-_GONE_TEXTS: Final = ("UNAVAILABLE", "Answer from Java side is empty", "SESSION_NOT_FOUND", "SESSION_CLOSED")
 
 
 def spark_levels(
@@ -58,7 +53,7 @@ def spark_levels(
         ConfigurationError: PySpark or Java is missing, Spark has too little memory, or its server is away or died.
         StagingError: Staging cannot be read, or there is no room for temporary files.
     """
-    with _told(counting, settings, spill), spark_session(settings, spill) as session:
+    with told(_work(counting), settings, spill), spark_session(settings, spill) as session:
         relations = _relations(session, counting)
         return group_relations(Spark(session, _STAGING), counting.bound, relations, counting.secret, progress)
 
@@ -113,64 +108,13 @@ def _from_store(session: SparkSession, table: StagedTable) -> DataFrame:
     return listed.mapInArrow(rows, from_arrow_schema(table.schema))
 
 
-@contextmanager
-def _told(counting: Counting, settings: EngineSettings, spill: Path) -> Iterator[None]:
-    try:
-        yield
-    except DemographicsError:
-        raise
-    except Exception as failure:  # noqa: BLE001  any class, of Spark, Py4J or gRPC; each may quote a row
-        raise _explained(failure, counting, settings, spill) from None
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Of what failed, what may be told."""
-
-    kind: str
-    gone: bool
-    no_memory: bool
-    no_room: bool
-    no_java: bool
-
-    @classmethod
-    def of(cls, failure: Exception) -> _Failure:
-        # Spark's own name of the condition, CONVERSION_INVALID_INPUT for example, is one of a closed list.
-        condition = getattr(failure, "getCondition", lambda: None)() or ""
-        kind, text = " ".join(filter(None, (type(failure).__name__, condition))), str(failure)
-        return cls(
-            kind,
-            gone=type(failure).__name__ in _GONE or any(part in text for part in _GONE_TEXTS),
-            no_memory=any(part in text for part in _NO_MEMORY),
-            no_room=any(part in text for part in _NO_ROOM),
-            no_java=condition == "JAVA_GATEWAY_EXITED",
-        )
-
-
-def _explained(failure: Exception, counting: Counting, settings: EngineSettings, spill: Path) -> DemographicsError:
-    found = _Failure.of(failure)
-    value, server = f"{found.kind} on {counting.subject}", settings.server
-    if found.no_room:
-        room = f"in spark.local.dir of {server}" if server else f"below {spill}"
-        return StagingError("there must be room for Spark's temporary files", value=value, remedy=f"Free space {room}.")
-    if found.no_memory:
-        more = f"Give {server} more" if server else f"Raise {MEMORY_VARIABLE}"
-        return ConfigurationError("Spark must have enough memory", value=value, remedy=f"{more}.")
-    if found.no_java:
-        return ConfigurationError(
-            "Spark on this machine needs Java 17 or newer",
-            value=value,
-            remedy=f"Install one, lower {MEMORY_VARIABLE}, or name a Spark Connect server in {SPARK_VARIABLE}.",
-        )
-    if found.gone:
-        place, setting = (server, SPARK_VARIABLE) if server else ("on this machine", MEMORY_VARIABLE)
-        return ConfigurationError(
-            f"Spark {place} must stay there while people are counted",
-            value=value,
-            remedy=f"Nothing was drawn: try again, and look at {setting} if it happens again.",
-        )
-    return StagingError(
-        "staging must be readable by Spark, at the same path as here",
-        value=value,
-        remedy=f"Ingest the period again, or let what {SPARK_VARIABLE} names see {counting.staging.place.address}.",
+def _work(counting: Counting) -> Work:
+    return Work(
+        counting.subject,
+        "people are counted",
+        "Nothing was drawn",
+        StagingError(
+            "staging must be readable by Spark, at the same path as here",
+            remedy=f"Ingest the period again, or let what {SPARK_VARIABLE} names see {counting.staging.place.address}.",
+        ),
     )

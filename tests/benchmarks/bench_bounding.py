@@ -1,28 +1,29 @@
-"""What contribution bounding costs: the bounded plan beside DuckDB's exact distinct count on the same file.
+"""What contribution bounding costs: the bounded plan beside DuckDB's exact distinct count of the same files.
 
-    python tests/benchmarks/bench_bounding.py [EVENTS]
-
-Distinct people by country, operating system and browser, where a person may be in several groups and counts in four of
-them at most. Events are made first (ten million unless told otherwise) with heavy-tailed activity. The exact count is
-one query on two threads; the bounded one is what a release runs, levels and all. Each runs in a process of its own, so
-that its memory is its own.
+Distinct people by country, operating system and browser, where a person may be in several groups and counts in four
+of them at most. Events are made first, with heavy-tailed activity. The exact count is one query on two threads; the
+bounded one is what a release runs, levels and all.
 """
 
 from __future__ import annotations
 
-import resource
-import statistics
-import subprocess
-import sys
+import hashlib
+import os
+import secrets
+import shutil
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import duckdb
+import pyarrow.parquet as pq
 
-from pipeline.deidentify.pseudonyms import PeriodKey
+from pipeline.deidentify.places import Folder
+from pipeline.deidentify.pseudonyms import BUCKET_DIGITS, PeriodKey
 from pipeline.deidentify.staging import Staging, StagingManifest
+from pipeline.deidentify.tables import EVENTS, StagedFile, buckets_for
 from pipeline.measures import people_total
 from pipeline.offer import offer_of
 from pipeline.people.bounding import bounded_groups
@@ -31,93 +32,141 @@ from pipeline.privacy.budget import Delta, Epsilon, K
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, BoundTable, ReleaseSpecification
 from pipeline.vocabulary import Dimension, Population
+from tests.benchmarks.measuring import Median, alone, in_turns
+from tests.benchmarks.reporting import Amount, Figure, Ratio, at_most, no_more_than
 
-EVENTS = 10_000_000
-PEOPLE_PER_EVENT = 10
-ROUNDS = 5
-GOAL = 1.75
-GOAL_MB = 400
-NAMES = ("country", "operating_system", "browser")
-KEYS = {
+PEOPLE_PER_EVENT: Final = 10
+SIZES: Final = (1_000_000, 10_000_000, 50_000_000)
+SMALL_SIZES: Final = (10_000, 20_000, 40_000)
+ROUNDS: Final = (5, 5, 3)
+TIMES: Final = {10_000_000: at_most(1.75)}
+MEGABYTES: Final = {10_000_000: no_more_than(400), 50_000_000: no_more_than(500)}
+GROWTH: Final = 6  # from ten to fifty million events
+BESIDE: Final = "exact distinct count in DuckDB"
+NAMES: Final = ("country", "operating_system", "browser")
+KEYS: Final = {
     name: tuple(f"{name[0]}{number}" for number in range(size)) for name, size in zip(NAMES, (60, 6, 6), strict=True)
 }
-PLAN = "--plan"
-WEEK = Period.parse("2026-W41")
+WEEK: Final = Period.parse("2026-W41")
+# Most people have few events and some have many.
+HEAVY_TAILED: Final = "(pow(random(), 2) * {people})::BIGINT"
 
 
-def main() -> int:
-    """Measure both in turns, print what came out, and fail above a goal."""
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS
-    with tempfile.TemporaryDirectory() as folder:
-        made_staging(Path(folder), events)
-        rounds = [(alone("exact", folder), alone("bounded", folder)) for _ in range(ROUNDS)]
-    (plain, plain_peak), (ours, peak) = (middle(column) for column in zip(*rounds, strict=True))
-    print(f"{events:,} events, {events // PEOPLE_PER_EVENT:,} people, l0 = 4, medians of {ROUNDS}")
-    print(f"exact distinct count  {plain:6.2f} s  peak {plain_peak:4.0f} MB")
-    print(f"bounded groups        {ours:6.2f} s  peak {peak:4.0f} MB (goal: under {GOAL_MB})")
-    print(f"ratio {ours / plain:.2f} (goal: at most {GOAL})")
-    return int(ours / plain > GOAL or peak >= GOAL_MB)
-
-
-def alone(name: str, folder: str) -> tuple[float, float]:
-    """Seconds that a plan takes, and megabytes at the peak of a process that does nothing else, libraries and all."""
-    command = [sys.executable, __file__, PLAN, name, folder]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True)
-    took, peak = map(float, ran.stdout.split())
-    return took, peak
-
-
-def measure(name: str, folder: Path) -> int:
-    """What the process of one plan does."""
-    staging = staging_in(folder)
-    took = seconds(lambda: PLANS[name](staging))
-    print(took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return 0
-
-
-def middle(measured: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Medians of seconds and of megabytes."""
-    took, peak = zip(*measured, strict=True)
-    return statistics.median(took), statistics.median(peak)
-
-
-def made_staging(folder: Path, events: int) -> None:
-    """Events of people of whom most are in one to three groups, and few in many."""
-    people = events // PEOPLE_PER_EVENT
-    # A person's groups lie near one of their own; the cube of a uniform number makes activity heavy-tailed.
-    picks = ", ".join(
-        f"'{name[0]}' || ((hash(who, {place}) + (hash(event, {place}) % 10 = 0)::INT) % {len(KEYS[name])}) AS {name}"
-        for place, name in enumerate(NAMES)
+def figures(small: bool) -> Iterator[Figure]:
+    """Time and memory of both, and how ours grows."""
+    found = []
+    for events, rounds in zip(SMALL_SIZES if small else SIZES, ROUNDS, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            made_staging(Path(folder), events)
+            rivals = {one.__name__: partial(alone, one, folder) for one in (exact, bounded)}
+            found.append(in_turns(rivals, 1 if small else rounds))
+        yield of_time(events, found[-1])
+        yield of_memory(events, found[-1])
+    smaller, larger = (turn["bounded"] for turn in found[1:])
+    yield Figure(
+        "bounded groups, five times the events",
+        "the same of a fifth of them",
+        amount(larger),
+        amount(smaller),
+        Ratio.LONGER,
+        rounds=len(larger.runs),
+        goals=() if small else (at_most(GROWTH),),
     )
+
+
+def of_time(events: int, found: Mapping[str, Median]) -> Figure:
+    """Seconds of both."""
+    ours, theirs = found["bounded"], found["exact"]
+    name, goals = f"bounded groups, {events:,} events", (TIMES[events],) if events in TIMES else ()
+    return Figure(name, BESIDE, amount(ours), amount(theirs), Ratio.LONGER, rounds=len(ours.runs), goals=goals)
+
+
+def of_memory(events: int, found: Mapping[str, Median]) -> Figure:
+    """Megabytes of both."""
+    ours, theirs = (Amount(found[name].megabytes) for name in ("bounded", "exact"))
+    goals = (MEGABYTES[events],) if events in MEGABYTES else ()
+    name, rounds = f"memory of bounded groups, {events:,} events", len(found["bounded"].runs)
+    return Figure(name, BESIDE, ours, theirs, Ratio.MUCH, unit="MB", rounds=rounds, goals=goals)
+
+
+def amount(found: Median) -> Amount:
+    """Seconds, and megabytes of the whole process tree."""
+    return Amount(found.seconds, found.megabytes)
+
+
+def exact(folder: str) -> dict[str, object]:
+    """DuckDB's own exact count, unbounded."""
+    table = staging_in(Path(folder)).events
+    assert table is not None
     with duckdb.connect() as connection:
         connection.execute("SET threads = 2")
-        connection.execute("SELECT setseed(0.41)")
+        names = ", ".join(NAMES)
+        query = f"SELECT {names}, count(DISTINCT person) FROM read_parquet(?) GROUP BY {names}"
+        return {"groups": len(connection.execute(query, [table.paths()]).fetchall())}
+
+
+def bounded(folder: str, engine: str = "duckdb") -> dict[str, object]:
+    """What a release runs; tells how many groups there are, and a digest of all levels."""
+    os.environ["DEMOGRAPHICS_ENGINE"] = engine
+    staging = staging_in(Path(folder))
+    levels = bounded_groups(specification(), staging, PeriodKey(b"k" * 32), Path(folder) / "spill").levels
+    told = [(key.dimensions, frame.astype(str).to_numpy().tolist()) for key, frame in levels.items()]
+    digest = hashlib.sha256(repr(sorted(told)).encode()).hexdigest()
+    return {"groups": max(map(len, levels.values())), "digest": digest}
+
+
+def made_staging(folder: Path, events: int, who: str = HEAVY_TAILED, picks: Mapping[str, str] | None = None) -> None:
+    """Staging of one tenth as many people as events, in buckets of people.
+
+    Args:
+        folder: Where.
+        events: How many.
+        who: SQL of a person's number, given the number of an ``event``.
+        picks: SQL of each dimension, given ``who`` and ``event``; otherwise most people are in one to three groups that
+            lie near one of their own, and few in many.
+    """
+    told = ", ".join(f"{pick} AS {name}" for name, pick in (picks or usual_picks()).items())
+    buckets, table = buckets_for(events), folder / EVENTS
+    of_person = f"('0x' || left(person, {BUCKET_DIGITS}))::UBIGINT * {buckets} >> {4 * BUCKET_DIGITS}"
+    number = who.format(people=events // PEOPLE_PER_EVENT)
+    with duckdb.connect(config={"temp_directory": str(folder / "making")}) as connection:
+        connection.execute("SET threads = 2; SET preserve_insertion_order = false; SELECT setseed(0.41)")
         connection.execute(
-            f"COPY (SELECT left(sha256(who::VARCHAR), 32) AS person, {picks} FROM "
-            f"(SELECT i AS event, (pow(random(), 2) * {people})::BIGINT AS who FROM range({events}) AS r(i))) "
-            f"TO '{folder / 'events.parquet'}' (COMPRESSION zstd)"
+            f"COPY (SELECT *, {of_person} AS bucket FROM (SELECT left(sha256(who::VARCHAR), 32) AS person, {told} FROM "
+            f"(SELECT i AS event, {number} AS who FROM range({events}) AS r(i)))) "
+            f"TO '{table}' (FORMAT parquet, PARTITION_BY (bucket), COMPRESSION zstd)"
         )
+    manifest = StagingManifest(
+        population=Population.VISITORS,
+        period=str(WEEK),
+        sources={},
+        buckets=buckets,
+        files={EVENTS: tuple(staged(path) for path in sorted(table.glob("*/*.parquet")))},
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json(), "utf-8")
+
+
+def usual_picks() -> dict[str, str]:
+    """SQL of each dimension of an event."""
+    return {
+        name: f"'{name[0]}' || ((hash(who, {place}) + (hash(event, {place}) % 10 = 0)::INT) % {len(KEYS[name])})"
+        for place, name in enumerate(NAMES)
+    }
+
+
+def staged(path: Path) -> StagedFile:
+    """One of the files that were made, moved to where staging has it."""
+    bucket = int(path.parent.name.partition("=")[2])
+    name = f"b{bucket:04d}-{secrets.token_hex(8)}.parquet"
+    rows, size = pq.read_metadata(path).num_rows, path.stat().st_size
+    shutil.move(path, path.parents[1] / name)
+    return StagedFile(name=name, bucket=bucket, rows=rows, bytes=size)
 
 
 def staging_in(folder: Path) -> Staging:
     """What ``made_staging`` wrote."""
-    manifest = StagingManifest(population=Population.VISITORS, period=str(WEEK), sources={})
-    return Staging(Population.VISITORS, WEEK, folder, manifest)
-
-
-def exact(staging: Staging) -> None:
-    """DuckDB's own exact count, unbounded."""
-    with duckdb.connect() as connection:
-        connection.execute("SET threads = 2")
-        names = ", ".join(NAMES)
-        connection.execute(
-            f"SELECT {names}, count(DISTINCT person) FROM read_parquet('{staging.events}') GROUP BY {names}"
-        ).fetchall()
-
-
-def bounded(staging: Staging) -> None:
-    """What a release runs."""
-    bounded_groups(specification(), staging, PeriodKey(b"k" * 32), staging.folder / "spill")
+    manifest = StagingManifest.model_validate_json((folder / "manifest.json").read_bytes())
+    return Staging(Population.VISITORS, WEEK, Folder(str(folder)), manifest)
 
 
 def specification() -> BoundSpecification:
@@ -142,16 +191,3 @@ def specification() -> BoundSpecification:
     release = ReleaseSpecification.model_validate(document)
     offer = offer_of(site, Population.VISITORS)
     return BoundSpecification(release, offer, (table,), Epsilon.of(1), Delta.of("1e-7"), K(50))
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """How long an action takes."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
-
-
-PLANS = {"exact": exact, "bounded": bounded}
-
-if __name__ == "__main__":
-    sys.exit(measure(sys.argv[2], Path(sys.argv[3])) if PLAN in sys.argv else main())

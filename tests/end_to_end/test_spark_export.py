@@ -1,16 +1,18 @@
-"""The sample, exported on Spark: equal before noise, and drawn once whatever becomes of Spark."""
+"""The sample, exported on Spark: equal before noise, and drawn once whatever becomes of Spark or an engine's disk."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from pipeline import flow
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import load_staging
-from pipeline.errors import ConfigurationError
+from pipeline.errors import ConfigurationError, StagingError
 from pipeline.people import spark as module
 from pipeline.people.bounding import bounded_groups
 from pipeline.periods import Period
@@ -20,6 +22,7 @@ from pipeline.sample import write_sample
 from pipeline.spec import ReleaseKey
 from pipeline.workspace import HOME_VARIABLE, LEDGER_VARIABLE, RELEASES_VARIABLE, Workspace
 from tests.engines import with_java
+from tests.full_disks import files_up_to
 from tests.spark_servers import spark_server
 
 pytestmark = with_java
@@ -96,3 +99,47 @@ def test_a_server_that_dies_while_it_counts_costs_nothing_and_the_next_try_is_th
     assert flow.draw(KEY.release, WEEK) == str(KEY)
     assert ledger.artefact(KEY) == drawn is not None
     assert len(list(ledger.reservations())) == 1
+
+
+def test_memory_that_is_too_small_costs_nothing_and_names_the_setting(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMOGRAPHICS_ENGINE", "duckdb")
+    monkeypatch.setenv("DEMOGRAPHICS_MEMORY", "1m")
+    ledger = Ledger.open(workspace.ledger)
+    before = list(ledger.reservations())
+    with pytest.raises(ConfigurationError, match="raise DEMOGRAPHICS_MEMORY, or DEMOGRAPHICS_SPILL"):
+        flow.draw("monthly_customers", MONTH)
+    assert list(ledger.reservations()) == before
+
+
+# Each engine another release, so that each is the first of its own.
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize(
+    ("engine", "release", "period"), [("duckdb", "weekly_movements", WEEK), ("spark", "monthly_customers", MONTH)]
+)
+def test_a_disk_that_is_full_while_people_are_counted_costs_nothing_and_the_next_try_is_the_one_release(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, engine: str, release: str, period: str
+) -> None:
+    monkeypatch.setenv("DEMOGRAPHICS_ENGINE", engine)
+    key, ledger = ReleaseKey(release, period), Ledger.open(workspace.ledger)
+    before = list(ledger.reservations())
+    with ExitStack() as full, monkeypatch.context() as little:
+        little.setenv("DEMOGRAPHICS_MEMORY", "8m")  # so that DuckDB writes temporary files
+        java = next(child for child in psutil.Process().children(recursive=True) if child.name() == "java")
+
+        def fill(what: str, done: int, _total: int | None) -> None:
+            if what == "counting people" and not done:
+                full.enter_context(files_up_to(100, java if engine == "spark" else None))
+
+        with pytest.raises(StagingError, match=r"there must be room for .*temporary files"):
+            flow.draw(release, period, fill)
+    assert list(ledger.reservations()) == before
+    assert ledger.artefact(key) is None
+    assert key not in flow.waiting()
+
+    assert flow.run(release, period) == str(key)
+    drawn = ledger.artefact(key)
+    assert flow.draw(release, period) == str(key)
+    assert ledger.artefact(key) == drawn is not None
+    assert len(list(ledger.reservations())) == len(before) + 1

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.measures import Measured, Scope, Total, people_total
-from pipeline.people import bounding
+from pipeline.people import bounding, duckdb_staging
 from pipeline.people.engine import DuckDb
 from pipeline.people.groups import BoundedGroups
 from pipeline.people.relations import Relations, group_relations
@@ -43,12 +43,12 @@ rows = st.lists(
 )
 
 
-def grouped(events: list[tuple[int, str, str]], secret: bytes = b"k" * 32) -> BoundedGroups:
+def grouped(events: list[tuple[int, str, str]], secret: bytes = b"k" * 32, buckets: int = 1) -> BoundedGroups:
     frame = pd.DataFrame(
         [{"person": pseudonym(number), "country": country, "section": section} for number, country, section in events]
     )
     with tempfile.TemporaryDirectory() as folder:
-        staging = write_visitors(Path(folder) / "staging", frame)
+        staging = write_visitors(Path(folder) / "staging", frame, buckets=buckets)
         return bounding.bounded_groups(BOUND, staging, PeriodKey(secret), Path(folder) / "spill")
 
 
@@ -91,8 +91,8 @@ def test_buckets_of_people_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) 
     events = [(number, "DE" if number % 3 else "FR", SECTIONS[number % 4]) for number in range(200)]
     events += [(number, "DE", SECTIONS[(number + shift) % 4]) for number in range(0, 200, 3) for shift in (1, 2, 3)]
     whole = grouped(events)
-    monkeypatch.setattr(bounding, "ROWS_A_BUCKET", 20)
-    parts = grouped(events)
+    monkeypatch.setattr(duckdb_staging, "MEMORY_A_ROW", 10**9)
+    parts = grouped(events, buckets=8)
     for level, frame in whole.levels.items():
         pd.testing.assert_frame_equal(frame.reset_index(drop=True), parts.levels[level].reset_index(drop=True))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ import duckdb
 import pandas as pd
 import pytest
 
+from pipeline.deidentify.places import Folder
 from pipeline.deidentify.pseudonyms import PeriodKey
-from pipeline.deidentify.staging import Staging, StagingManifest
+from pipeline.deidentify.staging import Staging
+from pipeline.deidentify.tables import EVENTS, PERSONS
 from pipeline.people.bounding import bounded_groups
 from pipeline.people.groups import BoundedGroups
 from pipeline.periods import Period
@@ -22,6 +24,7 @@ from pipeline.vocabulary import Population
 from tests.builders import SECTIONS, pseudonym, write_visitors
 from tests.engines import with_java
 from tests.kinds_of_tables import COUNTRY, KINDS, table
+from tests.staged import folder_of, put_staging
 
 pytestmark = [with_java, pytest.mark.usefixtures("spark")]
 
@@ -41,7 +44,12 @@ def visitors(folder: Path) -> Staging:
     }
     for name, values in choices.items():
         frame[name] = pd.Series([rows.choice(values) for _ in people], dtype="Int64" if name == "amount" else "string")
-    return write_visitors(folder / "staging's", frame)
+    return write_visitors(folder / "staging's", frame, buckets=4)
+
+
+def customers(folder: Path, tables: Mapping[str, pd.DataFrame], buckets: int = 1) -> Staging:
+    rows = {name: duckdb.from_df(frame).to_arrow_table() for name, frame in tables.items()}
+    return put_staging(Folder(str(folder)), (Population.CUSTOMERS, Period.parse("2026-10")), rows, {}, buckets)
 
 
 def both(
@@ -54,7 +62,7 @@ def both(
     found = []
     for engine in ("duckdb", "spark"):
         monkeypatch.setenv("DEMOGRAPHICS_ENGINE", engine)
-        found.append(bounded_groups(bound, staging, secret, staging.folder / "spill", covering=covering))
+        found.append(bounded_groups(bound, staging, secret, folder_of(staging) / "spill", covering=covering))
     return found[0], found[1]
 
 
@@ -93,10 +101,7 @@ def test_customers_whom_versions_of_the_policy_bind(
     versions = ["", "v1", "v1 v2", "v2", None, "it's v1"]
     persons = pd.DataFrame({"person": people, "policy_versions": versions * 10, "country": list(COUNTRY.keys) * 20})
     orders = pd.DataFrame({"person": people * 4, "section": list(SECTIONS) * 60, "amount": range(-40, 200)})
-    for name, frame in (("persons", persons), ("events", orders)):
-        duckdb.from_df(frame).write_parquet(str(tmp_path / f"{name}.parquet"))
-    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources={})
-    staging = Staging(Population.CUSTOMERS, Period.parse("2026-10"), tmp_path, manifest)
+    staging = customers(tmp_path, {PERSONS: persons, EVENTS: orders}, buckets=2)
     tables = (table(0, "people with events and sums"), table(1, "groups with events and sums"))
     for covering, counted in ((("v1",), 30), (("", "v2"), 30), ((), 0)):
         duck, spark = both(replace(bound, tables=tables), staging, secret, monkeypatch, covering)
@@ -108,9 +113,7 @@ def test_customers_without_orders(
     bound: BoundSpecification, secret: PeriodKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     persons = pd.DataFrame({"person": [pseudonym(1)], "policy_versions": ["v1"], "country": ["DE"]})
-    duckdb.from_df(persons).write_parquet(str(tmp_path / "persons.parquet"))
-    manifest = StagingManifest(population=Population.CUSTOMERS, period="2026-10", sources={})
-    staging = Staging(Population.CUSTOMERS, Period.parse("2026-10"), tmp_path, manifest)
+    staging = customers(tmp_path, {PERSONS: persons})
     tables = (table(0, "people with events and sums"), table(1, "groups with events and sums"))
     duck, spark = both(replace(bound, tables=tables), staging, secret, monkeypatch, ["v1"])
     assert_equal(duck, spark)

@@ -10,8 +10,9 @@ from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
 from pipeline.errors import StagingError
 from pipeline.measures import Measured, Scope, Total, people_total
-from pipeline.people import bounding
+from pipeline.people import duckdb_staging
 from pipeline.people.bounding import bounded_groups, require_dimensions
+from pipeline.people.groups import BoundedGroups
 from pipeline.spec import BoundSpecification
 from tests.builders import SECTIONS, pseudonym, write_visitors
 
@@ -28,7 +29,7 @@ def measured(bound: BoundSpecification) -> BoundSpecification:
     return replace(bound, tables=tuple(replace(table, measures=MEASURES) for table in bound.tables))
 
 
-def staging_with(folder: Path, amounts: object) -> Staging:
+def staging_with(folder: Path, amounts: object, buckets: int = 1) -> Staging:
     people = [number for number in range(40) for _ in range(1 + number % 5)]
     frame = pd.DataFrame(
         {
@@ -38,19 +39,31 @@ def staging_with(folder: Path, amounts: object) -> Staging:
             "amount": amounts,
         }
     )
-    return write_visitors(folder / "staging", frame)
+    return write_visitors(folder / f"staging of {buckets}", frame, buckets=buckets)
 
 
-def test_buckets_of_events_and_sums_add_up_to_the_whole(
-    measured: BoundSpecification, secret: PeriodKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("memory", "shares"), [(90, 1), (2_000_000, 2), (10**9, 8)])
+def test_shares_of_events_and_sums_add_up_to_the_whole(
+    measured: BoundSpecification,
+    secret: PeriodKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    memory: int,
+    shares: int,
 ) -> None:
-    staging = staging_with(tmp_path, range(-20, 100))
-    whole = bounded_groups(measured, staging, secret, tmp_path / "spill")
-    monkeypatch.setattr(bounding, "ROWS_A_BUCKET", 10)
-    parts = bounded_groups(measured, staging, secret, tmp_path / "spill")
-    assert set(whole.levels) == set(parts.levels)
-    for key, frame in whole.levels.items():
-        pd.testing.assert_frame_equal(frame, parts.levels[key])
+    whole = bounded_groups(measured, staging_with(tmp_path, range(-20, 100)), secret, tmp_path / "spill")
+    staging = staging_with(tmp_path, range(-20, 100), buckets=8)
+    monkeypatch.setattr(duckdb_staging, "MEMORY_A_ROW", memory)
+    told: list[tuple[int, int | None]] = []
+    parts = bounded_groups(measured, staging, secret, tmp_path / "spill", lambda _, *at: told.append(at))
+    assert told == [(number, shares) for number in range(shares + 1)]
+    assert_equal(whole, parts)
+
+
+def assert_equal(one: BoundedGroups, other: BoundedGroups) -> None:
+    assert set(one.levels) == set(other.levels)
+    for key, frame in one.levels.items():
+        pd.testing.assert_frame_equal(frame, other.levels[key])
 
 
 def test_a_key_list_too_long_for_codes_counts_the_same(
@@ -58,10 +71,8 @@ def test_a_key_list_too_long_for_codes_counts_the_same(
 ) -> None:
     staging = staging_with(tmp_path, 7)
     coded = bounded_groups(measured, staging, secret, tmp_path / "spill")
-    monkeypatch.setattr(bounding, "MOST_CODES", 1)
-    plain = bounded_groups(measured, staging, secret, tmp_path / "spill")
-    for key, frame in coded.levels.items():
-        pd.testing.assert_frame_equal(frame, plain.levels[key])
+    monkeypatch.setattr(duckdb_staging, "MOST_CODES", 1)
+    assert_equal(coded, bounded_groups(measured, staging, secret, tmp_path / "spill"))
 
 
 def test_staging_without_a_quantity_of_the_tables_is_refused(measured: BoundSpecification, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.deidentify.pseudonyms import PeriodKey
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.tables import EVENTS, PERSONS
 from pipeline.errors import StagingError
-from pipeline.people import bounding
+from pipeline.people import duckdb_staging
 from pipeline.people.bounding import bounded_groups, require_dimensions
 from pipeline.periods import Period
 from pipeline.policy import NO_VERSION
@@ -82,9 +82,9 @@ def rewrite(staging: Staging, change: Callable[[pa.Table], pa.Table]) -> Staging
     return replace(staging, manifest=staging.manifest.model_copy(update={"files": files}))
 
 
-@pytest.fixture(params=[bounding.ROWS_A_BUCKET, 2], ids=["one bucket", "several buckets"])
+@pytest.fixture(params=[duckdb_staging.MEMORY_A_ROW, 10**9], ids=["all at once", "each bucket alone"])
 def buckets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounding, "ROWS_A_BUCKET", request.param)
+    monkeypatch.setattr(duckdb_staging, "MEMORY_A_ROW", request.param)
 
 
 def counted(bound: BoundSpecification, staging: Staging, secret: PeriodKey, covering: Collection[str]) -> set[int]:

@@ -49,6 +49,8 @@ def test_spark_is_here_or_a_server(monkeypatch: pytest.MonkeyPatch, spark: str, 
         ("SPARK", "spark://hush@example.com:7077"),
         ("SPARK", "sc://;token=hush"),
         ("SPARK_MEMORY", "1 GB"),
+        ("MEMORY", "80%"),
+        ("SPILL", "unlimited"),
     ],
 )
 def test_another_value_is_refused_by_name_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -60,6 +62,6 @@ def test_another_value_is_refused_by_name_and_not_shown(monkeypatch: pytest.Monk
 
 
 def test_every_setting_is_on_the_page_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| `(\S+)` \|", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(\S+)` \|", PAGE.partition("\n## ")[0], re.MULTILINE))
     fields = {f"DEMOGRAPHICS_{name.upper()}": str(one.default) for name, one in EngineSettings.model_fields.items()}
     assert rows == fields

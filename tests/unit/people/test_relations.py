@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from pipeline.measures import Measured, Scope, Total, people_total
-from pipeline.people.engine import MEMORY_LIMIT
 from pipeline.people.relations import Relations, group_relations
 from pipeline.people.trees import LARGEST_COUNT, trees_of
 from pipeline.privacy.levels import LevelKey
@@ -165,7 +164,7 @@ def test_a_person_with_a_million_groups_counts_in_max_groups_of_them_within_the_
     bound: BoundSpecification, tmp_path: Path, duckdb_alone: OnDuckDb
 ) -> None:
     relating, connection = duckdb_alone, duckdb_alone.connection
-    connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'; SET threads = 2; SET temp_directory = '{tmp_path}'")
+    connection.execute(f"SET memory_limit = '180MiB'; SET threads = 2; SET temp_directory = '{tmp_path}'")
     connection.execute("CREATE VIEW events AS SELECT 1 AS person, 'product ' || i AS product FROM range(1000000) r(i)")
     happened = Measured(EVENTS, 2, Scope.ALL)
     of = table(SEVERAL, max_groups=3, measures=(happened,))

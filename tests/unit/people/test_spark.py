@@ -24,12 +24,14 @@ from pipeline.people.counting import Counting
 from pipeline.people.relations import Relations, added_up, tree_queries
 from pipeline.people.settings import EngineName, EngineSettings
 from pipeline.people.spark import Spark
-from pipeline.people.spark_staging import _explained
+from pipeline.people.spark_failures import explained
+from pipeline.people.spark_staging import _work
 from pipeline.spec import BoundSpecification
 from tests.builders import SECTIONS, pseudonym, write_visitors
 from tests.engines import SHORT_LIVED, with_java
 from tests.kinds_of_tables import table
 from tests.spark_servers import SparkServer, free_port, spark_server
+from tests.staged import file_of, folder_of
 
 PROJECT = Path(__file__).parents[3]
 
@@ -48,7 +50,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(bound: BoundSpecification, staging: Staging, secret: PeriodKey, **given: Any) -> DemographicsError:
     with pytest.raises(DemographicsError) as refused:
-        bounded_groups(bound, staging, secret, staging.folder / "spill", **given)
+        bounded_groups(bound, staging, secret, folder_of(staging) / "spill", **given)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
     return refused.value
 
@@ -60,7 +62,7 @@ def test_without_java_the_error_says_what_to_install_or_to_set(
 ) -> None:
     monkeypatch.setattr(module, "_running", lambda: None)  # another test's
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv(variable, str(staging.folder))
+    monkeypatch.setenv(variable, str(folder_of(staging)))
     refused = refusal(bound, staging, secret)
     assert isinstance(refused, ConfigurationError)
     assert f"no java in {variable}" in str(refused)
@@ -110,9 +112,9 @@ def test_a_server_counts_what_duckdb_counts(
     asked: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = bounded_groups(bound, staging, secret, staging.folder / "spill")
+    found = bounded_groups(bound, staging, secret, folder_of(staging) / "spill")
     monkeypatch.setenv("DEMOGRAPHICS_ENGINE", "duckdb")
-    expected = bounded_groups(bound, staging, secret, staging.folder / "spill")
+    expected = bounded_groups(bound, staging, secret, folder_of(staging) / "spill")
     assert set(found.levels) == set(expected.levels)
     for key, frame in expected.levels.items():
         pd.testing.assert_frame_equal(frame, found.levels[key])
@@ -123,10 +125,10 @@ def test_a_server_counts_what_duckdb_counts(
 def test_a_server_that_cannot_see_staging_is_told_of_its_folder(
     bound: BoundSpecification, staging: Staging, secret: PeriodKey
 ) -> None:
-    staging.events.write_bytes(b"no Parquet")
+    file_of(staging.events).write_bytes(b"no Parquet")
     refused = refusal(bound, staging, secret)
     assert isinstance(refused, StagingError)
-    assert str(staging.folder) in refused.remedy
+    assert str(folder_of(staging)) in refused.remedy
 
 
 @with_java
@@ -257,7 +259,7 @@ def test_each_failure_names_what_to_change_and_quotes_nobody(
     counting = Counting(bound, staging, frozenset(), b"secret")
     for place, remedy in (("local[*]", here), ("sc://example.com:15002/;token=hush", on_server)):
         settings = EngineSettings(engine=EngineName.SPARK, spark=place)
-        told = str(_explained(failure, counting, settings, Path("/spill")))
+        told = str(explained(failure, _work(counting), settings, Path("/spill")))
         assert remedy in told
         assert "visitors of 2026-W41" in told
         assert "example.org" not in told
