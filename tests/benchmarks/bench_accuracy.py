@@ -95,9 +95,9 @@ def figures(small: bool) -> Iterator[Figure | LeftOut]:
 def long_tail() -> dict[str, str]:
     """SQL of each dimension: a person's own key, of which the first are the most frequent, or now and then the next."""
     return {
-        name: f"'{name[0]}' || ((floor({size} * pow(hash(who, {place}) / pow(2::DOUBLE, 64), {skew}))::BIGINT + "
-        f"(hash(event, {place}) % 10 = 0)::INT) % {size})"
-        for place, (name, size, skew) in enumerate(zip(NAMES, SIZES, SKEW, strict=True))
+        name: f"'{name[0]}' || ((floor({size} * pow(hash(who || '{name}') / pow(2::DOUBLE, 64), {skew}))::BIGINT + "
+        f"(hash(event || '{name}') % 10 = 0)::INT) % {size})"
+        for name, size, skew in zip(NAMES, SIZES, SKEW, strict=True)
     }
 
 
