@@ -14,6 +14,7 @@ from pipeline.privacy.planning import (
     Alternative,
     Kind,
     MeasurePlan,
+    NoiseError,
     NoisePlan,
     Plan,
     YearPlan,
@@ -52,14 +53,22 @@ def _noise(found: NoisePlan) -> str:
     other = next(choice for choice in found.errors if choice is not found.choice)
     error = found.errors[other]
     if found.asked is NoiseChoice.LEAST_ERROR:
-        why = "it has the smaller error over all rows" if error else "it alone can be drawn exactly"
+        why = (
+            "it has the smaller error over all rows, hidden ones included" if error else "it alone can be drawn exactly"
+        )
     else:
         why = "the specification names it"
-    against = f"{other}: {error:.1f}" if error else f"{other} would need a sigma or a delta out of its bounds"
+    against = _error(error) if error else "would need a sigma or a delta out of its bounds"
+    own = found.errors[found.choice]
+    assert own is not None, "the noise that is drawn can be drawn"
     return (
         f"Counts get {found.choice} noise, because {why}. Root mean square error of a row, in units of what one person "
-        f"may add: {found.errors[found.choice]:.1f}; {against}."
+        f"may add, and of how far above k a group is shown almost always: {_error(own)}; {other}: {against}."
     )
+
+
+def _error(found: NoiseError) -> str:
+    return f"{found.shown:.1f} and {found.hidden:.1f}"
 
 
 def _tables(found: Plan) -> Table:

@@ -67,7 +67,8 @@ class PrivacyParameters(Document):
     k: Annotated[int, Field(json_schema_extra={"minimum": 2, "maximum": MAX_K})]
     """No group of fewer distinct people is ever released."""
     noise: NoiseChoice = NoiseChoice.LEAST_ERROR
-    """Which noise counts get: the one of less error over the whole release, or the one that is named."""
+    """Which noise counts get: the one of less error over the whole release, that of hidden groups included, or the one
+    that is named."""
 
     @model_validator(mode="after")
     def _types_hold(self) -> PrivacyParameters:

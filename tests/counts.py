@@ -15,7 +15,7 @@ from pipeline.privacy.levels import Demand, Level, LevelKey, demands, totals_of
 from pipeline.privacy.noise import DiscreteLaplace
 from pipeline.privacy.noisy import Group, NoisyLevel
 from pipeline.site import SiteFile
-from pipeline.spec import BoundSpecification, ReleaseSpecification, bind
+from pipeline.spec import BoundSpecification, NoiseChoice, ReleaseSpecification, bind
 from pipeline.vocabulary import EVENTS, Population
 from tests.builders import WEEK, site_document, specification_document
 
@@ -64,6 +64,12 @@ def bound_tables(*tables: Mapping[str, object], epsilon: float = 1.0, **privacy:
         privacy={"epsilon": epsilon, "delta": 1e-7, "k": 50, **privacy},
     )
     return bind(ReleaseSpecification.model_validate(document), SiteFile.model_validate(site_document()))
+
+
+def with_noise(bound: BoundSpecification, choice: NoiseChoice) -> BoundSpecification:
+    """The same specification, with this noise named."""
+    privacy = bound.specification.privacy.model_copy(update={"noise": choice})
+    return replace(bound, specification=bound.specification.model_copy(update={"privacy": privacy}))
 
 
 def groups_of(bound: BoundSpecification, people: pd.DataFrame) -> BoundedGroups:

@@ -2,6 +2,11 @@
 
 Errors of different quantities are compared in units of what one person may add, their limit. The error of a release is
 the sum over all rows of its tables of the variance of their noise in these units, rows counted from public key lists.
+
+Which noise is drawn is settled by more than that: by what its readers do not see, too. A number that is shown is off by
+its noise. Of a group that is hidden they know no more than that it may have any number of people up to where it would
+have been shown almost always, which lies far above k. Nobody may know beforehand which groups will be hidden, so that
+each row of people counts with both; the latter, eight to sixteen standard deviations, mostly decides.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from scipy.optimize import brentq
@@ -23,6 +28,7 @@ from pipeline.privacy.budget import Delta, Epsilon
 from pipeline.privacy.gaussian import DiscreteGaussian
 from pipeline.privacy.levels import Demand, Level, demands, totals_of
 from pipeline.privacy.noise import DiscreteLaplace, Noise
+from pipeline.privacy.selection import ALMOST_ALWAYS, margin, released_from
 from pipeline.spec import BoundSpecification, NoiseChoice
 
 # Of each level's delta: for selection, and for the rule that protects remainders.
@@ -39,7 +45,7 @@ _SIGMA_DIGITS: Final = 6
 _PRECISION: Final = 1e-5
 # Left over of delta, so that no rounding of decimals can exceed it.
 _MARGIN: Final = 1 - 1e-9
-# An error by the closed form so many times that of Laplace noise will not turn out to be less.
+# A loss by the closed form so many times that of Laplace noise will not turn out to be less.
 _HOPELESS: Final = 1.2
 # An epsilon that stands for any that is larger.
 _BEYOND: Final = 1e6
@@ -51,15 +57,34 @@ class Calibration:
 
     Attributes:
         choice: Which noise, never ``LEAST_ERROR``.
-        noises: One a level, in the order of the demands.
+        levels: In the order of the demands, each with its noise and its deltas.
         delta: What the composed noise needs of the release's delta; the rest is for selection and remainders.
-        error: Sum over rows of the variance, in squares of the limits.
     """
 
     choice: NoiseChoice
-    noises: tuple[Noise, ...]
+    levels: tuple[Level, ...]
     delta: Fraction
-    error: float
+
+    @property
+    def noises(self) -> tuple[Noise, ...]:
+        """One a level."""
+        return tuple(level.noise for level in self.levels)
+
+    @cached_property
+    def error(self) -> float:
+        """Of what is shown: sum over rows of the variance, in squares of the limits."""
+        return math.fsum(one.demand.rows * (one.noise.sd / one.key.measured.limit) ** 2 for one in self.levels)
+
+    @cached_property
+    def hidden(self) -> float:
+        """Of what is not: sum over rows of people of the square of how far above k they are shown almost always."""
+        people = (one for one in self.levels if one.key.of_people)
+        return math.fsum(one.demand.rows * released_from(one.noise, margin(one), ALMOST_ALWAYS) ** 2 for one in people)
+
+    @property
+    def loss(self) -> float:
+        """Both: what the choice of the noise makes least."""
+        return self.error + self.hidden
 
 
 def share_out(bound: BoundSpecification) -> tuple[Level, ...]:
@@ -71,25 +96,7 @@ def share_out(bound: BoundSpecification) -> tuple[Level, ...]:
     Raises:
         SpecificationError: So little budget would take more noise than can be drawn.
     """
-    return _levels(demands(bound), bound.epsilon, bound.delta, bound.specification.privacy.noise)
-
-
-@lru_cache(maxsize=256)
-def _levels(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta, choice: NoiseChoice) -> tuple[Level, ...]:
-    found = calibrate(asked, epsilon, delta, choice)
-    selecting = sum(demand.key.of_people for demand in asked)
-    each = Delta.of((delta.exact - found.delta) / selecting)
-    keys = [demand.key for demand in asked]
-    return tuple(
-        Level(demand, noise, *_deltas(demand, each), totals_of(demand.key, keys))
-        for demand, noise in zip(asked, found.noises, strict=True)
-    )
-
-
-def _deltas(demand: Demand, each: Delta) -> tuple[Delta | None, Delta | None]:
-    if not demand.key.of_people:
-        return None, None
-    return each.share(SELECTION_SHARE), each.share(1 - SELECTION_SHARE)
+    return calibrate(demands(bound), bound.epsilon, bound.delta, bound.specification.privacy.noise).levels
 
 
 @lru_cache(maxsize=256)
@@ -97,10 +104,10 @@ def calibrate(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta, choice:
     """The noises of levels that cost no more together than (epsilon, delta).
 
     Args:
-        asked: What each level needs.
+        asked: What each level needs; people are counted by one at least.
         epsilon: Of all together; infinite for no noise.
         delta: Of the release, of which the noise takes a part.
-        choice: Which noise; ``LEAST_ERROR`` takes the one of less error.
+        choice: Which noise; ``LEAST_ERROR`` takes the one of less loss, which is the error of hidden groups, too.
 
     Raises:
         SpecificationError: The noise would be more than can be drawn exactly.
@@ -110,26 +117,39 @@ def calibrate(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta, choice:
     if choice is NoiseChoice.GAUSSIAN:
         return _gaussian(asked, epsilon, delta)
     laplace = calibrate(asked, epsilon, delta, NoiseChoice.LAPLACE)
-    expected = expected_gaussian_error(asked, epsilon, delta)
-    if expected is None or expected > _HOPELESS * laplace.error:
+    expected = expected_gaussian_loss(asked, epsilon, delta)
+    if expected is None or expected > _HOPELESS * laplace.loss:
         return laplace
-    return min(laplace, calibrate(asked, epsilon, delta, NoiseChoice.GAUSSIAN), key=lambda one: one.error)
+    return min(laplace, calibrate(asked, epsilon, delta, NoiseChoice.GAUSSIAN), key=lambda one: one.loss)
 
 
-def expected_gaussian_error(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta) -> float | None:
-    """The error of discrete Gaussian noise by its closed form; None where it cannot be drawn or accounted for."""
+def expected_gaussian_loss(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta) -> float | None:
+    """The loss of discrete Gaussian noise by its closed form; None where it cannot be drawn or accounted for."""
     try:
         noises = _gaussians(asked, _gaussian_guess(asked, epsilon, delta))
     except SpecificationError:
         return None
-    return _calibration(NoiseChoice.GAUSSIAN, asked, noises, Fraction(0)).error
+    return _calibration(NoiseChoice.GAUSSIAN, asked, noises, (delta, delta.share(GAUSSIAN_SHARE).exact)).loss
 
 
-def _calibration(choice: NoiseChoice, asked: Sequence[Demand], noises: Sequence[Noise], delta: Fraction) -> Calibration:
-    error = math.fsum(
-        demand.rows * (noise.sd / demand.key.measured.limit) ** 2 for demand, noise in zip(asked, noises, strict=True)
+def _calibration(
+    choice: NoiseChoice, asked: Sequence[Demand], noises: Sequence[Noise], deltas: tuple[Delta, Fraction]
+) -> Calibration:
+    """Given the release's delta, and what its noise takes of it; levels of people share the rest evenly."""
+    delta, taken = deltas
+    each = Delta.of((delta.exact - taken) / sum(demand.key.of_people for demand in asked))
+    keys = [demand.key for demand in asked]
+    levels = (
+        Level(demand, noise, *_deltas(demand, each), totals_of(demand.key, keys))
+        for demand, noise in zip(asked, noises, strict=True)
     )
-    return Calibration(choice, tuple(noises), delta, error)
+    return Calibration(choice, tuple(levels), taken)
+
+
+def _deltas(demand: Demand, each: Delta) -> tuple[Delta | None, Delta | None]:
+    if not demand.key.of_people:
+        return None, None
+    return each.share(SELECTION_SHARE), each.share(1 - SELECTION_SHARE)
 
 
 def _laplace(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta) -> Calibration:
@@ -143,7 +163,7 @@ def _laplace(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta) -> Calib
         cost = _cost(asked, lambda factor: _laplaces(asked, epsilon, 1 / factor), part)
         if cost(1 / LEAST_GAIN) <= epsilon.value:
             noises, taken = _laplaces(asked, epsilon, 1 / _least(cost, epsilon.value, 1 / LEAST_GAIN)), part.exact
-    return _calibration(NoiseChoice.LAPLACE, asked, noises, taken)
+    return _calibration(NoiseChoice.LAPLACE, asked, noises, (delta, taken))
 
 
 def _laplaces(asked: Sequence[Demand], epsilon: Epsilon, factor: float) -> tuple[Noise, ...]:
@@ -179,7 +199,7 @@ def _gaussian(asked: tuple[Demand, ...], epsilon: Epsilon, delta: Delta) -> Cali
     part = delta.share(GAUSSIAN_SHARE)
     cost = _cost(asked, lambda factor: _gaussians(asked, factor), part)
     factor = _least(cost, epsilon.value, _gaussian_guess(asked, epsilon, delta))
-    return _calibration(NoiseChoice.GAUSSIAN, asked, _gaussians(asked, factor), part.exact)
+    return _calibration(NoiseChoice.GAUSSIAN, asked, _gaussians(asked, factor), (delta, part.exact))
 
 
 def _gaussians(asked: Sequence[Demand], factor: float) -> tuple[Noise, ...]:

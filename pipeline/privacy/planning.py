@@ -16,10 +16,10 @@ from pipeline.measures import Measured, Total
 from pipeline.periods import PeriodKind
 from pipeline.privacy.accountant import charge, compose
 from pipeline.privacy.budget import K
-from pipeline.privacy.calibration import calibrate, share_out
+from pipeline.privacy.calibration import Calibration, calibrate, share_out
 from pipeline.privacy.levels import Level, LevelKey, demands, level_keys
 from pipeline.privacy.noise import DiscreteLaplace
-from pipeline.privacy.selection import threshold
+from pipeline.privacy.selection import ALMOST_ALWAYS, released_from, threshold
 from pipeline.spec import BoundSpecification, BoundTable, NoiseChoice
 from pipeline.vocabulary import PEOPLE
 
@@ -81,19 +81,32 @@ class TablePlan:
 
 
 @dataclass(frozen=True)
+class NoiseError:
+    """What to expect of one noise, in units of what one person may add.
+
+    Attributes:
+        shown: Root mean square error of all rows.
+        hidden: Root mean square, over all rows of people, of how far above k a group must be to be shown almost always,
+            in 99 of 100 draws.
+    """
+
+    shown: float
+    hidden: float
+
+
+@dataclass(frozen=True)
 class NoisePlan:
     """Which noise is drawn, and why.
 
     Attributes:
         choice: The one that is drawn.
         asked: What the specification asks for.
-        errors: Root mean square error of all rows, in units of what one person may add, of either noise; None where it
-            cannot be drawn exactly.
+        errors: Of either noise; None where it cannot be drawn exactly.
     """
 
     choice: NoiseChoice
     asked: NoiseChoice
-    errors: dict[NoiseChoice, float | None]
+    errors: dict[NoiseChoice, NoiseError | None]
 
 
 @dataclass(frozen=True)
@@ -155,17 +168,22 @@ def plan(bound: BoundSpecification) -> Plan:
 def noise_plan(bound: BoundSpecification) -> NoisePlan:
     """Which noise a specification would draw, and the errors of both that it could draw."""
     asked = bound.specification.privacy.noise
-    rows = math.fsum(demand.rows for demand in demands(bound))
-    errors: dict[NoiseChoice, float | None] = {}
+    errors: dict[NoiseChoice, NoiseError | None] = {}
     for choice in _DRAWN:
         try:
             found = calibrate(demands(bound), bound.epsilon, bound.delta, choice)
         except SpecificationError:
             errors[choice] = None
         else:
-            errors[choice] = math.sqrt(found.error / rows)
+            errors[choice] = _noise_error(found)
     chosen = calibrate(demands(bound), bound.epsilon, bound.delta, asked).choice
     return NoisePlan(chosen, asked, errors)
+
+
+def _noise_error(found: Calibration) -> NoiseError:
+    rows = math.fsum(level.demand.rows for level in found.levels)
+    of_people = math.fsum(level.demand.rows for level in found.levels if level.key.of_people)
+    return NoiseError(math.sqrt(found.error / rows), math.sqrt(found.hidden / of_people))
 
 
 def alternatives(bound: BoundSpecification) -> Iterator[Alternative]:
@@ -226,8 +244,8 @@ def _table(levels: Mapping[LevelKey, Level], table: BoundTable, k: K) -> TablePl
         epsilon=noise.epsilon.value if isinstance(noise, DiscreteLaplace) else None,
         noise_sd=noise.sd,
         half_width=noise.half_width(),
-        size_for_half=_size_for(level, least, 0.5),
-        size_for_almost_all=_size_for(level, least, 0.99),
+        size_for_half=released_from(noise, least, 0.5),
+        size_for_almost_all=released_from(noise, least, ALMOST_ALWAYS),
         measures=tuple(_measure(levels, table, total) for total in further),
     )
 
@@ -235,12 +253,6 @@ def _table(levels: Mapping[LevelKey, Level], table: BoundTable, k: K) -> TablePl
 def _measure(levels: Mapping[LevelKey, Level], table: BoundTable, total: Total) -> MeasurePlan:
     noise = levels[level_keys(table, total.measured)[-1]].noise
     return MeasurePlan(table.name, total.name, total.unit, total.measured, noise.sd, noise.half_width())
-
-
-def _size_for(level: Level, least: int, probability: float) -> int:
-    """Smallest group that is released with this probability: P[size + noise >= least]."""
-    # P[Z >= least - size] = 1 - P[Z >= size - least + 1] by symmetry.
-    return least + max(level.noise.tail_point(1 - probability) - 1, 0)
 
 
 def _year(bound: BoundSpecification) -> YearPlan:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -24,17 +25,29 @@ from pipeline.privacy.budget import K
 from pipeline.privacy.levels import Level
 from pipeline.privacy.noise import Noise
 
+# What is released with this probability is so almost always.
+ALMOST_ALWAYS: Final = 0.99
+
 
 def threshold(level: Level, k: K) -> int:
     """Smallest noisy count of the level that is released.
 
     Without noise (infinite epsilon) this is the hard minimum itself, k: nothing is hidden then.
     """
-    if not level.noise.scale:
-        return k.value
+    return k.value * level.demand.largest + margin(level) if level.noise.scale else k.value
+
+
+def margin(level: Level) -> int:
+    """How far the threshold lies above all that k people may count: m of the rule above, 0 without noise."""
     assert level.delta_selection is not None, "groups are selected by their people"
     delta = -math.expm1(math.log1p(-level.delta_selection.value) / level.key.max_groups)
-    return k.value * level.demand.largest + level.noise.tail_point(delta)
+    return level.noise.tail_point(delta)
+
+
+def released_from(noise: Noise, least: int, probability: float) -> int:
+    """Smallest count that is released with this probability where ``least`` is: P[count + noise >= least]."""
+    # P[Z >= least - count] = 1 - P[Z >= count - least + 1] by symmetry.
+    return least + max(noise.tail_point(1 - probability) - 1, 0)
 
 
 def remainder_threshold(parent: Level, child: Level, released: int, k: K) -> float:

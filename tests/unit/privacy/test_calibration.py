@@ -8,15 +8,17 @@ from pipeline.errors import SpecificationError
 from pipeline.measures import Measured, Scope
 from pipeline.privacy import calibration
 from pipeline.privacy.accountant import charge, compose
-from pipeline.privacy.budget import Delta, Epsilon
+from pipeline.privacy.budget import Delta, Epsilon, K
 from pipeline.privacy.calibration import Calibration, calibrate, share_out
 from pipeline.privacy.gaussian import DiscreteGaussian
 from pipeline.privacy.levels import Demand, Level, LevelKey, demands
 from pipeline.privacy.noise import DiscreteLaplace
+from pipeline.privacy.selection import threshold
 from pipeline.site import SiteFile
 from pipeline.spec import BoundSpecification, NoiseChoice, ReleaseSpecification, bind
 from pipeline.vocabulary import PEOPLE
 from tests.builders import specification_document
+from tests.counts import with_noise
 
 LAPLACE, GAUSSIAN, LEAST = NoiseChoice.LAPLACE, NoiseChoice.GAUSSIAN, NoiseChoice.LEAST_ERROR
 EPSILON, DELTA = Epsilon.of(1), Delta.of("1e-7")
@@ -74,7 +76,7 @@ def test_noises_never_cost_more_than_they_may_and_hardly_less(
 def test_a_release_costs_its_epsilon_and_delta_at_most(
     bound: BoundSpecification, epsilon: str, delta: str, choice: NoiseChoice
 ) -> None:
-    asked = dataclasses.replace(_with_noise(bound, choice), epsilon=Epsilon.of(epsilon), delta=Delta.of(delta))
+    asked = dataclasses.replace(with_noise(bound, choice), epsilon=Epsilon.of(epsilon), delta=Delta.of(delta))
     shared = share_out(asked)
     cost = compose([charge(shared)], float(delta))
     assert cost.epsilon <= float(epsilon)
@@ -83,19 +85,64 @@ def test_a_release_costs_its_epsilon_and_delta_at_most(
     assert taken + sum(rules) == Fraction(delta)
 
 
-@pytest.mark.parametrize(("epsilon", "groups"), [("0.1", 11), ("1", 14), ("4", 16)])
+@pytest.mark.parametrize(("epsilon", "groups"), [("0.1", 3), ("1", 4), ("4", 5)])
 def test_a_person_in_many_groups_is_where_gaussian_noise_becomes_less(epsilon: str, groups: int) -> None:
-    # Half of the delta is the noise's: 1e-8, at which these are known.
     for max_groups, choice in ((groups - 1, LAPLACE), (groups, GAUSSIAN)):
         asked = (demand(max_groups=max_groups),)
         assert calibrate(asked, Epsilon.of(epsilon), Delta.of("2e-8"), LEAST).choice is choice
 
 
+def test_the_fourth_table_of_equal_size_is_where_gaussian_noise_becomes_less() -> None:
+    found = [calibrate(tables(number), EPSILON, DELTA, LEAST).choice for number in (1, 3, 4, 10)]
+    assert found == [LAPLACE, LAPLACE, GAUSSIAN, GAUSSIAN]
+
+
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
-def test_the_noise_of_less_error_is_taken_unless_one_is_named(asked: tuple[Demand, ...]) -> None:
+def test_the_noise_of_less_loss_is_taken_unless_one_is_named(asked: tuple[Demand, ...]) -> None:
     either = {choice: calibrate(asked, EPSILON, DELTA, choice) for choice in (LAPLACE, GAUSSIAN)}
     assert all(found.choice is choice for choice, found in either.items())
-    assert calibrate(asked, EPSILON, DELTA, LEAST) == min(either.values(), key=lambda found: found.error)
+    assert calibrate(asked, EPSILON, DELTA, LEAST) == min(either.values(), key=lambda found: found.loss)
+
+
+def test_what_is_hidden_counts_by_how_far_above_k_groups_are_shown_almost_always() -> None:
+    asked = (demand(rows=7), demand("sum", 2, 3.5, limit=500))
+    found = calibrate(asked, EPSILON, DELTA, LAPLACE)
+    level = found.levels[0]
+    (far,) = (
+        size - 50
+        for size in range(50, 500)
+        if level.noise.upper_tail(threshold(level, K(50)) - size) >= 0.99
+        and level.noise.upper_tail(threshold(level, K(50)) - size + 1) < 0.99
+    )
+    assert (found.hidden, found.loss) == (7 * far**2, found.error + 7 * far**2)
+
+
+def in_three_dimensions() -> tuple[Demand, ...]:
+    """A table over 60 x 6 x 6 keys, in which a person is in four groups at most: its total, and one level a step."""
+    names, sizes = ("country", "system", "browser"), (1, 60, 360, 2160)
+    return tuple(
+        Demand(LevelKey("groups", names[:depth], 4), depth == len(names), rows) for depth, rows in enumerate(sizes)
+    )
+
+
+@pytest.mark.parametrize(("k", "least", "otherwise"), [(2, 100, 167), (50, 148, 215)])
+def test_a_table_of_many_small_groups_gets_the_noise_with_the_lower_threshold(
+    k: int, least: int, otherwise: int
+) -> None:
+    found = (calibrate(in_three_dimensions(), EPSILON, Delta.of("1e-8"), choice) for choice in (LEAST, LAPLACE))
+    assert [threshold(one.levels[-1], K(k)) for one in found] == [least, otherwise]
+
+
+@pytest.mark.parametrize("asked", [in_three_dimensions(), tables(1), tables(6), ASKED["two tables"]])
+def test_the_noise_that_is_taken_shows_more_groups_of_a_long_tail_than_the_other(asked: tuple[Demand, ...]) -> None:
+    sizes = [20_000 / rank for rank in range(1, 401)]  # of Zipf's law: as many between 50 and 100 as above 100
+    shown = {}
+    for choice in (LAPLACE, GAUSSIAN):
+        level = calibrate(asked, EPSILON, Delta.of("1e-8"), choice).levels[-1]
+        least = threshold(level, K(50))
+        shown[choice] = math.fsum(level.noise.upper_tail(math.ceil(least - size)) for size in sizes)
+    taken = calibrate(asked, EPSILON, Delta.of("1e-8"), LEAST).choice
+    assert shown[taken] == max(shown.values())
 
 
 def test_the_error_is_the_variance_of_all_rows_in_units_of_what_one_person_may_add() -> None:
@@ -149,12 +196,15 @@ def test_the_split_has_less_error_than_its_neighbours_of_the_same_cost(
     calibrate.cache_clear()
 
 
-def test_weights_of_tables_move_noise_between_them(site: SiteFile) -> None:
+@pytest.mark.parametrize("choice", [LAPLACE, GAUSSIAN])
+def test_weights_of_tables_move_noise_between_them(site: SiteFile, choice: NoiseChoice) -> None:
     document = specification_document()
+    plain = bind(ReleaseSpecification.model_validate(document), site)
     document["tables"][0]["weight"] = 50
     weighted = bind(ReleaseSpecification.model_validate(document), site)
-    plain = bind(ReleaseSpecification.model_validate(specification_document()), site)
-    before, after = ({level.key: level.noise.sd for level in share_out(one)} for one in (plain, weighted))
+    before, after = (
+        {level.key: level.noise.sd for level in share_out(with_noise(one, choice))} for one in (plain, weighted)
+    )
     changed = {key: after[key] / before[key] for key in before}
     assert changed.pop(LevelKey("", ("country",), 1)) < 1
     assert changed.pop(LevelKey("", (), 1)) < 1
@@ -177,27 +227,22 @@ def test_gaussian_noise_at_a_delta_that_rounding_would_reach_is_refused_and_lapl
 
 @pytest.mark.parametrize("choice", NoiseChoice)
 def test_noise_that_cannot_be_drawn_exactly_is_refused(bound: BoundSpecification, choice: NoiseChoice) -> None:
-    tight = dataclasses.replace(_with_noise(bound, choice), epsilon=Epsilon.of("1e-8"))
+    tight = dataclasses.replace(with_noise(bound, choice), epsilon=Epsilon.of("1e-8"))
     with pytest.raises(SpecificationError, match=r"scale of at most|sigma above 0"):
         share_out(tight)
 
 
 @pytest.mark.parametrize("choice", NoiseChoice)
 def test_an_infinite_epsilon_is_no_noise(bound: BoundSpecification, choice: NoiseChoice) -> None:
-    exact = dataclasses.replace(_with_noise(bound, choice), epsilon=Epsilon.infinite())
+    exact = dataclasses.replace(with_noise(bound, choice), epsilon=Epsilon.infinite())
     assert {level.noise.mechanism for level in share_out(exact)} == {"none"}
     assert math.isinf(compose([charge(share_out(exact))], 0.5).epsilon)
 
 
 def test_a_specification_names_its_noise(bound: BoundSpecification) -> None:
-    assert all(isinstance(level.noise, DiscreteGaussian) for level in share_out(_with_noise(bound, GAUSSIAN)))
-    assert all(isinstance(level.noise, DiscreteLaplace) for level in share_out(_with_noise(bound, LAPLACE)))
+    assert all(isinstance(level.noise, DiscreteGaussian) for level in share_out(with_noise(bound, GAUSSIAN)))
+    assert all(isinstance(level.noise, DiscreteLaplace) for level in share_out(with_noise(bound, LAPLACE)))
 
 
 def test_the_same_specification_is_calibrated_once(bound: BoundSpecification) -> None:
     assert share_out(bound) is share_out(dataclasses.replace(bound))
-
-
-def _with_noise(bound: BoundSpecification, choice: NoiseChoice) -> BoundSpecification:
-    privacy = bound.specification.privacy.model_copy(update={"noise": choice})
-    return dataclasses.replace(bound, specification=bound.specification.model_copy(update={"privacy": privacy}))

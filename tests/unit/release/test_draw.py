@@ -11,8 +11,9 @@ from pipeline.people.groups import BoundedGroups
 from pipeline.privacy.budget import Epsilon, K
 from pipeline.release.artefact import PrivateRelease
 from pipeline.release.draw import draw_release
-from pipeline.spec import BoundSpecification
+from pipeline.spec import BoundSpecification, NoiseChoice
 from tests.builders import StagingOf
+from tests.counts import with_noise
 
 
 @pytest.fixture
@@ -137,7 +138,15 @@ def test_bytes_that_are_no_artefact_are_refused() -> None:
 
 
 def test_the_levels_spend_the_whole_budget_and_no_more(bound: BoundSpecification, groups: BoundedGroups) -> None:
-    header = draw_release(bound, groups).header
+    header = draw_release(with_noise(bound, NoiseChoice.LAPLACE), groups).header
     assert sum(float(level.epsilon) for level in header.levels) == pytest.approx(1.0, abs=1e-9)
     deltas = sum(float(level.delta_selection) + float(level.delta_remainder) for level in header.levels)
     assert deltas == pytest.approx(1e-7, rel=1e-2)
+
+
+def test_gaussian_noise_and_the_rules_of_levels_share_delta(bound: BoundSpecification, groups: BoundedGroups) -> None:
+    header = draw_release(with_noise(bound, NoiseChoice.GAUSSIAN), groups).header
+    assert not any(level.epsilon for level in header.levels)
+    deltas = sum(float(level.delta_selection) + float(level.delta_remainder) for level in header.levels)
+    assert float(header.delta_noise) == pytest.approx(5e-8, rel=1e-2)
+    assert deltas == pytest.approx(5e-8, rel=1e-2)
