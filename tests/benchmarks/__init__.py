@@ -24,4 +24,5 @@ BENCHMARKS: Final = (
     "accuracy",
     "peers",
     "skew",
+    "cost",
 )

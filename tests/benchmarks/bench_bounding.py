@@ -130,7 +130,8 @@ def made_staging(folder: Path, events: int, who: str = HEAVY_TAILED, picks: Mapp
     of_person = f"('0x' || left(person, {BUCKET_DIGITS}))::UBIGINT * {buckets} >> {4 * BUCKET_DIGITS}"
     number = who.format(people=events // PEOPLE_PER_EVENT)
     with duckdb.connect(config={"temp_directory": str(folder / "making")}) as connection:
-        connection.execute("SET threads = 2; SET preserve_insertion_order = false; SELECT setseed(0.41)")
+        connection.execute("SET threads = 2; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+        connection.execute("SELECT setseed(0.41)")
         connection.execute(
             f"COPY (SELECT *, {of_person} AS bucket FROM (SELECT left(sha256(who::VARCHAR), 32) AS person, {told} FROM "
             f"(SELECT i AS event, {number} AS who FROM range({events}) AS r(i)))) "

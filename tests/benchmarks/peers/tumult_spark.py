@@ -32,6 +32,7 @@ def main() -> None:
         SparkSession.builder.master("local[2]")
         .config("spark.driver.memory", "8g")
         .config("spark.sql.shuffle.partitions", "8")
+        .config("spark.sql.warehouse.dir", str(task.released.with_name("warehouse")))
         .config("spark.ui.enabled", "false")
         .getOrCreate()
     )
