@@ -48,6 +48,7 @@ def figures(small: bool) -> Iterator[Figure | LeftOut]:
         log = made_log(Path(folder, "access.log"), lines)
         found = in_turns(rivals(folder, log), rounds, warm_up)
         yield from speed(lines, found)
+        yield size(Path(folder), log, lines)
         larger = made_log(Path(folder, "large.log"), lines, TIMES_LARGER)
         yield growth(lines, found["ours"], alone(staged, folder, str(larger)))
 
@@ -90,6 +91,13 @@ def beside(lines: int, ours: Median, what: str, theirs: Median, goal: Goal) -> F
         rounds=len(ours.runs),
         goals=(goal,),
     )
+
+
+def size(home: Path, log: Path, lines: int) -> Figure:
+    """Bytes on disk of an event, where each line is one, and of its line."""
+    events = sum(path.stat().st_size for path in home.glob("staging/*/*/events/*.parquet"))
+    ours, theirs = Amount(events / lines), Amount(log.stat().st_size / lines)
+    return Figure("an event in staging", "its line in the log", ours, theirs, Ratio.MUCH, "bytes")
 
 
 def growth(lines: int, small: Median, large: Run) -> Figure:
