@@ -114,9 +114,7 @@ class AirflowApi:
         """The tasks of a run."""
         path = f"/api/v2/dags/{quote(run.dag)}/dagRuns/{quote(run.run)}/taskInstances"
         found = self.call("GET", path)["task_instances"]
-        return [
-            TaskRun(task["task_id"], task["state"] or "", task["try_number"], task["map_index"]) for task in found
-        ]
+        return [TaskRun(task["task_id"], task["state"] or "", task["try_number"], task["map_index"]) for task in found]
 
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """Call the API.
