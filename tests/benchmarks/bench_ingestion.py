@@ -12,13 +12,15 @@ import itertools
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from pipeline.deidentify.visitors import stage_visitors
+from pipeline.deidentify.visitors import finish_visitors, plan_visitors, read_visitors, stage_visitors
 from pipeline.periods import Period
 from pipeline.site import SiteFile
 from pipeline.workspace import Workspace
@@ -39,6 +41,7 @@ GOACCESS: Final = ("--log-format=COMBINED", "--no-global-config", "--no-progress
 BARE: Final = r'^(\S+) (\S+) (\S+) \[([^\]]+)\] "([^"]*)" (\d{3}) (\S+) "([^"]*)" "([^"]*)"'
 FIELDS: Final = ["address", "identity", "name", "time", "request", "status", "size", "referrer", "agent"]
 PROGRAM: Final = "GoAccess"
+UNIT_BYTES: Final = 256_000_000
 
 
 def figures(small: bool) -> Iterator[Figure | LeftOut]:
@@ -51,6 +54,7 @@ def figures(small: bool) -> Iterator[Figure | LeftOut]:
         yield size(Path(folder), log, lines)
         larger = made_log(Path(folder, "large.log"), lines, TIMES_LARGER)
         yield growth(lines, found["ours"], alone(staged, folder, str(larger)))
+        yield steps(lines * TIMES_LARGER, alone(in_steps, folder, str(larger)))
 
 
 def rivals(folder: str, log: Path) -> dict[str, Callable[[], Run]]:
@@ -112,9 +116,38 @@ def growth(lines: int, small: Median, large: Run) -> Figure:
     )
 
 
+def steps(lines: int, run: Run) -> Figure:
+    """Processor time of what one machine does at the end, beside that of units, which many may read."""
+    finish, read = (Amount(run.told[name] / lines * 1e6) for name in ("finish", "read"))
+    return Figure(
+        "visits of a line followed, and written", "the same line read in a unit", finish, read, Ratio.MUCH, "µs"
+    )
+
+
 def staged(home: str, log: str) -> None:
     """The product's own stage."""
-    site = SiteFile.model_validate(
+    stage_visitors(Workspace(Path(home)), site_of(log), PERIOD)
+
+
+def in_steps(home: str, log: str) -> dict[str, float]:
+    """The same in units; tells processor seconds of reading all, and of putting them together."""
+    workspace, site, read = Workspace(Path(home)), site_of(log), 0.0
+    token, units = plan_visitors(workspace, site, PERIOD, UNIT_BYTES)
+    for unit in range(units):
+        read += processor_seconds(partial(read_visitors, workspace, site, PERIOD, token, unit))
+    return {"read": read, "finish": processor_seconds(partial(finish_visitors, workspace, site, PERIOD, token))}
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Of all threads."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def site_of(log: str) -> SiteFile:
+    """A site of one log."""
+    return SiteFile.model_validate(
         {
             "site": "Benchmark",
             "visitors": {
@@ -128,7 +161,6 @@ def staged(home: str, log: str) -> None:
             "budget": {"visitors": {"epsilon": 1, "delta": 1e-6}},
         }
     )
-    stage_visitors(Workspace(Path(home)), site, PERIOD)
 
 
 def bare_parse(log: str, target: str) -> None:
