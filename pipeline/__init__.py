@@ -23,7 +23,7 @@ Beside the stages:
     portal                   pages for privacy reviewers; for recipients an API, Delta Sharing and a feed; sees what is
                              released, and nothing before
     reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
-    flow, flow_rights, flow_delivery
+    flow_staging, flow, flow_rights, flow_delivery
                              the stages called one after the other: what DAG tasks and the command line share
     library                  the pipeline as one function, for records of one's own
     audit                    attacks on the whole pipeline, with made-up people

@@ -17,7 +17,7 @@ from airflow.sdk import (  # type: ignore[attr-defined]
 )
 from airflow.sdk.exceptions import AirflowFailException
 
-from pipeline import flow, flow_delivery, flow_rights, site
+from pipeline import flow, flow_delivery, flow_rights, flow_staging, site
 from pipeline.errors import ConfigurationError, DemographicsError, kind_and_place
 from pipeline.local.partitions import PARTITION_FORMATS, period_label
 from pipeline.periods import PeriodKind
@@ -77,7 +77,7 @@ def call(stage: str, *references: str, **named: str) -> str:
     """Run one stage in a task, and let nothing but rules and places into the task's log.
 
     Args:
-        stage: Name of a function of ``pipeline.flow``, ``pipeline.flow_rights`` or ``pipeline.flow_delivery``.
+        stage: Name of a function of ``pipeline.flow``, ``flow_staging``, ``flow_rights`` or ``flow_delivery``.
         references: Population or release, and period; or the instant that a run stands for.
         named: More of them, by name.
 
@@ -90,7 +90,7 @@ def call(stage: str, *references: str, **named: str) -> str:
             messages of libraries may quote a line of a source.
     """
     try:
-        room = next(one for one in (flow, flow_rights, flow_delivery) if hasattr(one, stage))
+        room = next(one for one in (flow_staging, flow, flow_rights, flow_delivery) if hasattr(one, stage))
         result: str = getattr(room, stage)(*references, **named)
     except DemographicsError as failure:
         raise AirflowFailException(str(failure)) from None

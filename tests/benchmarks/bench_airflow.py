@@ -18,7 +18,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.local.airflow import DAGS
 from pipeline.local.reviewing import entitle, scripted_reviewer
 from pipeline.local.sites import sample_site
@@ -104,8 +104,8 @@ def in_one_process(home: str) -> dict[str, float]:
     specifications = load_specifications(RELEASES)
     for population, period in sample_site(workspace.home, silent):
         when = str(period)
-        timed("ingestion", flow.stage, population.value, when)
-        timed("checks of staging", flow.check_staging, population.value, when)
+        timed("ingestion", flow_staging.stage, population.value, when)
+        timed("checks of staging", flow_staging.check_staging, population.value, when)
         for release in [one.release for one in specifications if one.population is population]:
             timed("bounding and drawing", flow.draw, release, when)
             timed("validation and report", flow.validate, release, when)

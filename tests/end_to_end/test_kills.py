@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.errors import NotApprovedError
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.ledger import Ledger
@@ -160,8 +160,8 @@ def template(tmp_path_factory: pytest.TempPathFactory, releases: Path) -> Path:
     write_sample(home, lines=20_000, visitors=4_000, customers=1_000)
     with pytest.MonkeyPatch.context() as patch:
         enter(patch, home, releases)
-        flow.stage("visitors", PERIOD)
-        flow.check_staging("visitors", PERIOD)
+        flow_staging.stage("visitors", PERIOD)
+        flow_staging.check_staging("visitors", PERIOD)
     return home
 
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from pipeline import flow
+from pipeline import flow_staging
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import load_staging
 from pipeline.local.run import run_site
@@ -278,7 +278,7 @@ def test_no_planted_identifier_is_left_by_ingestion(tmp_path: Path, monkeypatch:
     monkeypatch.setenv(HOME_VARIABLE, str(workspace.home))
     with Removals(traces(), workspace.home) as removals:
         for population, period in PERIODS:
-            flow.stage(population, str(period))
+            flow_staging.stage(population, str(period))
     assert removals.searched
     assert removals.found == []
     _require_planted_people(workspace)
@@ -296,7 +296,7 @@ def test_cookies_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if staged:  # the key of the first, so that pseudonyms can be compared
             shutil.copytree(tmp_path / "0" / "keys", home / "keys")
         monkeypatch.setenv(HOME_VARIABLE, str(home))
-        flow.stage("visitors", str(WEEK))
+        flow_staging.stage("visitors", str(WEEK))
         staged.append(_people(workspace, Population.VISITORS, WEEK))
     assert staged[0] == staged[1] == staged[2]
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.cli import main
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import load_staging
@@ -46,8 +46,8 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         enter(patch, home)
         for population, period in (("customers", PERIOD), ("visitors", "2026-W41")):
-            flow.stage(population, period)
-            flow.check_staging(population, period)
+            flow_staging.stage(population, period)
+            flow_staging.check_staging(population, period)
     return home
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.deidentify.locks import held
 from pipeline.deidentify.staging import is_checked as has_verdicts
 from pipeline.deidentify.staging import load_staging, strays
@@ -63,7 +63,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage_all(workspace)
     with pytest.MonkeyPatch.context() as patch:
         enter(patch, workspace)
-        flow.check_staging("visitors", WEEK)
+        flow_staging.check_staging("visitors", WEEK)
     return workspace.home
 
 
@@ -148,8 +148,8 @@ def test_a_revision_of_what_was_drawn_obeys(workspace: Workspace) -> None:
 def test_an_opt_out_is_obeyed_by_the_next_extract(workspace: Workspace) -> None:
     ask(workspace, visitor(OPT_OUT, GERMANS[0], until=None))
     apply(workspace)
-    flow.stage("visitors", WEEK)
-    flow.check_staging("visitors", WEEK)
+    flow_staging.stage("visitors", WEEK)
+    flow_staging.check_staging("visitors", WEEK)
     flow.draw(RELEASE, WEEK)
     assert drawn(workspace) == WITHOUT_ONE
 

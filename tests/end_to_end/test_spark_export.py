@@ -9,7 +9,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import load_staging
 from pipeline.errors import ConfigurationError, StagingError
@@ -41,8 +41,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         for name, value in ((HOME_VARIABLE, home), (RELEASES_VARIABLE, RELEASES), (LEDGER_VARIABLE, "")):
             patch.setenv(name, str(value))
         for population, period in (("visitors", WEEK), ("customers", MONTH)):
-            flow.stage(population, period)
-            flow.check_staging(population, period)
+            flow_staging.stage(population, period)
+            flow_staging.check_staging(population, period)
     return Workspace(home)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pandas as pd
 import pytest
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.deidentify import tables
 from pipeline.deidentify.obeying import obey_held, settled
 from pipeline.deidentify.places import ObjectStore
@@ -114,7 +114,7 @@ def test_staging_in_a_store_holds_and_counts_what_it_does_in_a_folder(
 def test_a_release_is_drawn_and_who_is_erased_touches_the_files_of_their_bucket_alone(
     workspace: Workspace, store: ObjectStore
 ) -> None:
-    flow.check_staging("visitors", str(WEEKS[0]))
+    flow_staging.check_staging("visitors", str(WEEKS[0]))
     assert flow.draw(RELEASE, str(WEEKS[0])) == f"{RELEASE}/{WEEKS[0]}/r1"
     before, gone = untouched(store), (visitor(RequestKind.ERASE, GERMANS[0]), customer(RequestKind.ERASE, 7))
     own = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.cli import main
 from pipeline.deidentify.accounting import Accounting
 from pipeline.deidentify.pseudonyms import PeriodKey
@@ -225,8 +225,8 @@ def test_the_program_explains_a_release_of_the_ledger_from_source_to_publication
     asked = ("explain", "monthly_customers", "--period", "2026-10")
     refused = demographics(home, *asked)
     assert (refused.exit_code, "not in the ledger" in refused.stderr) == (7, True), refused.stderr
-    flow.stage("customers", "2026-10")
-    flow.check_staging("customers", "2026-10")
+    flow_staging.stage("customers", "2026-10")
+    flow_staging.check_staging("customers", "2026-10")
     flow.draw("monthly_customers", "2026-10")
     assert "Not checked yet." in demographics(home, *asked).output
     flow.validate("monthly_customers", "2026-10")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import flow
+from pipeline import flow_staging
 from pipeline.deidentify.key_store import hkdf, master_secret
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import load_staging
@@ -48,7 +48,7 @@ def staged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             patch.setenv(MASTER_KEY_VARIABLE, secrets.token_hex(32))
         workspace.site_file.write_text(yaml.safe_dump(site_document()), "utf-8")
         (workspace.home / "access.log").write_text("".join(LINE.format(number) for number in range(1, 101)), "utf-8")
-        flow.stage(WHO, str(WEEK))
+        flow_staging.stage(WHO, str(WEEK))
         subject_key(workspace, database.opened(workspace.ledger))
         yield workspace
 

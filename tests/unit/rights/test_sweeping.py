@@ -210,7 +210,7 @@ DRIVER = """
 import datetime as dt, json, os, random, shutil, signal, sys, time
 from pathlib import Path
 import alembic.command
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.deidentify import visitors
 from pipeline.deidentify.pseudonyms import period_key
 from pipeline.deidentify.staging import load_staging, place_of, read_checks, strays
@@ -247,7 +247,7 @@ def make_keys(workspace):
         period_key(workspace, Population.CUSTOMERS, Period.parse(f"20{number}-10"))
 
 RUNS = {
-    "stage": lambda workspace: flow.stage("visitors", "2026-W41"),
+    "stage": lambda workspace: flow_staging.stage("visitors", "2026-W41"),
     "release": release,
     "keys": make_keys,
     "sample": lambda workspace: write_sample(workspace.home, lines=3000, visitors=100, customers=20),

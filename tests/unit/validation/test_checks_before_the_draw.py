@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import flow
+from pipeline import flow, flow_staging
 from pipeline.deidentify.staging import Staging, load_staging, read_checks, write_checks
 from pipeline.errors import ChecksFailedError, StagingError
 from pipeline.privacy.ledger import Ledger
@@ -62,7 +62,7 @@ def test_a_draw_tells_of_its_checks_on_people_in_data_docs_and_is_paid_once(work
 
 
 def test_staging_that_is_checked_through_the_flow_can_be_drawn_from(workspace: Workspace) -> None:
-    flow.check_staging("visitors", PERIOD)
+    flow_staging.check_staging("visitors", PERIOD)
     kept = Verdicts.from_bytes(read_checks(staging_of(workspace)))
     assert {check.suite for check in kept.checks} == {"sources", "staging_visitors"}
     flow.draw(RELEASE, PERIOD)
