@@ -156,13 +156,15 @@ def sample(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def small(**changes: Any) -> dict[str, Any]:
-    """A specification of two small tables."""
+    """A specification of two small tables, with the noise that surely hides the least of their groups."""
     tables = [
         {"name": "by_browser", "title": "By browser", "dimensions": ["browser"]},
         {"name": "by_section", "title": "By section", "dimensions": ["section"], "max_groups": 2},
     ]
     audiences = {"partner": ["by_browser", "by_section"], "reseller": ["by_browser"]}
-    return specification_document(tables=tables, audiences=audiences) | changes
+    document = specification_document(tables=tables, audiences=audiences)
+    document["privacy"] = {**document["privacy"], "noise": "discrete Laplace"}
+    return document | changes
 
 
 def _made(bound: BoundSpecification, number: int) -> tuple[pd.DataFrame, pd.DataFrame | None]:

@@ -320,7 +320,7 @@ def end_state(workspace: Workspace, asked: list[str]) -> dict[str, Any]:
     held = [load_staging(workspace, *one) for one in ((VISITORS, WEEKS[0]), (BUYERS, MONTHS[0]))]
     tables = [{name: rows_of(staging.table(name)) for name in staging.manifest.files} for staging in held]
     manifests = [staging.manifest.sources for staging in held]
-    left = [strays(staging.place, staging.place.names()) for staging in held]
+    left = [name for staging in held for name in strays(staging.place, staging.place.names())]
     told = {one: json.loads((workspace.access / one / "held.json").read_bytes())["held"] for one in asked}
     states = {row.id: (row.state, row.sealed) for row in RequestStore.open(workspace).rows()}
     return {"tables": tables, "manifests": manifests, "left": left, "told": told, "states": states}

@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     accounts.add("ana", PASSWORD)
     ana = accounts.signer("ana", PASSWORD)
     site.published(small(), "2026-W40", ana)
-    changed = small(privacy={"epsilon": 2, "delta": 1e-7, "k": 50})
+    changed = small(privacy={**small()["privacy"], "epsilon": 2})
     site.check(site.draw(changed, "2026-W41", people=9_000), warned=(2,))
     alarm = site.draw(small(), "2026-W42")
     site.check(alarm, failed=(1,), warned=(2,))
