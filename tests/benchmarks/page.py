@@ -1,4 +1,7 @@
-"""Makes ``docs/benchmarks.md`` and its drawing from the results that are kept: ``python -m tests.benchmarks.page``."""
+"""Makes ``docs/benchmarks.md``, its drawing and ``docs/scale.md`` from the results that are kept.
+
+``python -m tests.benchmarks.page``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from tests.benchmarks import BENCHMARKS
+from tests.benchmarks import BENCHMARKS, scale
 from tests.benchmarks.measuring import ROOT
 from tests.benchmarks.reporting import Figure, Result, amount, goal_text, number, stored
 
@@ -39,9 +42,11 @@ misses it. What is farther than 30 times stands at the edge.
 
 
 def write() -> None:
-    """Write the page and the drawing."""
+    """Write the page and the drawing, and the page that reckons with them."""
     found = in_order(stored())
     PAGE.write_text(page(found), encoding="utf-8")
+    if reckoned := scale.page(found):
+        scale.PAGE.write_text(reckoned, encoding="utf-8")
     if any(figure.goals for result in found for figure in result.figures):
         DRAWING.write_text(drawing(found), encoding="utf-8")
 

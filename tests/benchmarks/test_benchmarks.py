@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import BENCHMARKS, __main__, measuring, page, reporting
+from tests.benchmarks import BENCHMARKS, __main__, measuring, page, reporting, scale
 from tests.benchmarks.measuring import Median, Memory, Run, RunFailedError, alone, command, in_turns
 from tests.benchmarks.reporting import Amount, Figure, LeftOut, Ratio, Result, at_least, at_most, no_more_than, stored
 
@@ -156,6 +156,22 @@ def test_the_page_is_what_the_kept_results_make() -> None:
     if found:
         drawn = page.DRAWING.read_text("utf-8")
         assert all(f">{name}<" in drawn for name in page.distances(found)["name"].map(page.escaped))
+
+
+def test_the_page_of_scale_is_what_the_kept_results_make() -> None:
+    assert scale.PAGE.read_text("utf-8") == scale.page(stored()), "run python -m tests.benchmarks.page"
+
+
+def test_a_large_site_is_reckoned_from_costs_of_an_event() -> None:
+    costs = scale.Costs(line_bytes=200, read=36, finish=3.6, staged=10, duckdb=0.36, spark=3.6, shuffled=20)
+    site = scale.Site(1e9, costs)
+    assert (site.logs, site.reading) == pytest.approx((2e11, 10))
+    assert (site.staging, site.finishing, site.duckdb, site.spark) == pytest.approx((7e10, 7, 0.7, 7))
+    assert (site.shuffled, site.partitions) == pytest.approx((1.4e11, 700))
+
+
+def test_nothing_is_reckoned_while_a_result_is_missing() -> None:
+    assert not scale.page(one for one in stored() if one.benchmark != "cost")
 
 
 def test_a_run_goes_on_after_a_failure_and_names_what_was_missed(
