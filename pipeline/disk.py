@@ -6,6 +6,10 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import Final
+
+# What systems say, and engines after them, where a file cannot be written for want of room.
+_NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def sync_folder(folder: Path) -> None:
@@ -50,3 +54,8 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
         sync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def tells_of_no_room(message: str) -> bool:
+    """Whether an error's message is about a disk that is full."""
+    return any(part in message for part in _NO_ROOM)

@@ -18,6 +18,7 @@ import pandas as pd
 from pipeline.deidentify.pseudonyms import people_between
 from pipeline.deidentify.staging import Staging
 from pipeline.deidentify.tables import StagedTable
+from pipeline.disk import tells_of_no_room
 from pipeline.errors import ConfigurationError, DemographicsError, StagingError
 from pipeline.people.counting import Counting
 from pipeline.people.engine import DuckDb, connect, parameters
@@ -34,7 +35,6 @@ MOST_CODES: Final = 2**16 - 1
 MEMORY_A_ROW: Final = 90
 # Parts of a bucket at most: what is larger than memory even so is a person's own, or memory is far too small.
 MOST_PARTS: Final = 256
-_NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def duckdb_levels(
@@ -219,7 +219,7 @@ def _told(counting: Counting, settings: EngineSettings, spill: Path) -> Iterator
 
 def _explained(failure: Exception, counting: Counting, settings: EngineSettings, spill: Path) -> DemographicsError:
     value, text = f"{type(failure).__name__} on {counting.subject}", str(failure)
-    if any(part in text for part in _NO_ROOM):
+    if tells_of_no_room(text):
         return StagingError(
             "there must be room for temporary files",
             value=value,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pipeline.disk import tells_of_no_room
 from pipeline.errors import ConfigurationError, DemographicsError, StagingError
 from pipeline.people.settings import SPARK_MEMORY_VARIABLE, SPARK_VARIABLE, EngineSettings
 
-_NO_ROOM: Final = ("No space left on device", "Disk quota exceeded", "File too large")
 _NO_MEMORY: Final = ("OutOfMemoryError", "Cannot grow BufferHolder", "spark.driver.maxResultSize", "UNABLE_TO_ACQUIRE")
 # Of Py4J, gRPC and sockets, when what they speak to is no more.
 _GONE: Final = ("Py4JNetworkError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError", "EOFError")
@@ -70,7 +70,7 @@ class _Failure:
             kind,
             gone=type(failure).__name__ in _GONE or any(part in text for part in _GONE_TEXTS),
             no_memory=any(part in text for part in _NO_MEMORY),
-            no_room=any(part in text for part in _NO_ROOM),
+            no_room=tells_of_no_room(text),
             no_java=condition == "JAVA_GATEWAY_EXITED",
         )
 

@@ -174,7 +174,8 @@ def _sweep_staging(workspace: Workspace, stuck: list[Path]) -> Iterator[str]:
         for period in sorted(unstaged | set(staging_drafts(workspace, population))):
             with locks.held_if_free(workspace, population, period) as free:
                 if free:
-                    left = staging_drafts(workspace, population).get(period, ())
+                    place = place_of(workspace, population, period)
+                    left = strays(place, place.names())
                     try:
                         _settle(workspace, population, period)
                     except (OSError, StagingError):
