@@ -62,7 +62,7 @@ def figures(small: bool) -> Iterator[Figure | LeftOut]:
     yield Figure(
         "sample site from nothing to bundles in Airflow, its start and end in it",
         "the stages in one process",
-        Amount(platform.seconds, platform.megabytes),
+        Amount.of(platform),
         Amount(process.told[ALL], process.megabytes),
         Ratio.LONGER,
     )

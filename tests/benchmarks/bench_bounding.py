@@ -34,6 +34,7 @@ from pipeline.spec import BoundSpecification, BoundTable, ReleaseSpecification
 from pipeline.vocabulary import Dimension, Population
 from tests.benchmarks.measuring import Median, alone, in_turns
 from tests.benchmarks.reporting import Amount, Figure, Ratio, at_most, no_more_than
+from tests.builders import specification_document
 
 PEOPLE_PER_EVENT: Final = 10
 SIZES: Final = (1_000_000, 10_000_000, 50_000_000)
@@ -66,8 +67,8 @@ def figures(small: bool) -> Iterator[Figure]:
     yield Figure(
         "bounded groups, five times the events",
         "the same of a fifth of them",
-        amount(larger),
-        amount(smaller),
+        Amount.of(larger),
+        Amount.of(smaller),
         Ratio.LONGER,
         rounds=len(larger.runs),
         goals=() if small else (at_most(GROWTH),),
@@ -78,7 +79,7 @@ def of_time(events: int, found: Mapping[str, Median]) -> Figure:
     """Seconds of both."""
     ours, theirs = found["bounded"], found["exact"]
     name, goals = f"bounded groups, {events:,} events", (TIMES[events],) if events in TIMES else ()
-    return Figure(name, BESIDE, amount(ours), amount(theirs), Ratio.LONGER, rounds=len(ours.runs), goals=goals)
+    return Figure(name, BESIDE, Amount.of(ours), Amount.of(theirs), Ratio.LONGER, rounds=len(ours.runs), goals=goals)
 
 
 def of_memory(events: int, found: Mapping[str, Median]) -> Figure:
@@ -87,11 +88,6 @@ def of_memory(events: int, found: Mapping[str, Median]) -> Figure:
     goals = (MEGABYTES[events],) if events in MEGABYTES else ()
     name, rounds = f"memory of bounded groups, {events:,} events", len(found["bounded"].runs)
     return Figure(name, BESIDE, ours, theirs, Ratio.MUCH, unit="MB", rounds=rounds, goals=goals)
-
-
-def amount(found: Median) -> Amount:
-    """Seconds, and megabytes of the whole process tree."""
-    return Amount(found.seconds, found.megabytes)
 
 
 def exact(folder: str) -> dict[str, object]:
@@ -175,18 +171,12 @@ def specification() -> BoundSpecification:
     site = SiteFile.model_validate(
         {"site": "bench", "visitors": {"logs": ["none"]}, "budget": {"visitors": {"epsilon": 9, "delta": 1e-5}}}
     )
-    document = {
-        "release": "bench",
-        "title": "Bench",
-        "description": "Bench",
-        "owner": "Bench",
-        "purpose": "Bench",
-        "population": "visitors",
-        "period": "week",
-        "privacy": {"epsilon": 1, "delta": 1e-7, "k": 50},
-        "tables": [{"name": "groups", "title": "Groups", "dimensions": NAMES, "max_groups": 4}],
-        "audiences": {"partner": ["groups"]},
-    }
+    document = specification_document(
+        release="bench",
+        privacy={"epsilon": 1, "delta": 1e-7, "k": 50},
+        tables=[{"name": "groups", "title": "Groups", "dimensions": NAMES, "max_groups": 4}],
+        audiences={"partner": ["groups"]},
+    )
     dimensions = tuple(Dimension(name, name, False, KEYS[name]) for name in NAMES)
     table = BoundTable("groups", "Groups", dimensions, 4, (people_total("visitors"),))
     release = ReleaseSpecification.model_validate(document)

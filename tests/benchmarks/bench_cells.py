@@ -28,6 +28,7 @@ from pipeline.spec import BoundSpecification, ReleaseSpecification, bind_to
 from pipeline.vocabulary import Population
 from tests.benchmarks.measuring import alone, in_turns
 from tests.benchmarks.reporting import Amount, Figure, Ratio, no_more_than
+from tests.builders import specification_document
 
 SIZES: Final = (200, 25, 20)
 SMALL: Final = (5, 4, 3)
@@ -48,13 +49,13 @@ def figures(small: bool) -> Iterator[Figure]:
         yield Figure(
             f"noise, thresholds and consistency of {cells}",
             f"the same number of draws with {beside} alone",
-            Amount(ours.seconds, ours.megabytes),
-            Amount(theirs.seconds, theirs.megabytes),
+            Amount.of(ours),
+            Amount.of(theirs),
             Ratio.LONGER,
             rounds=rounds,
             goals=(no_more_than(GOAL),),
         )
-    with_rows, without = Amount(ours.told("with_rows"), ours.megabytes), Amount(ours.seconds, ours.megabytes)
+    with_rows, without = Amount(ours.told("with_rows"), ours.megabytes), Amount.of(ours)
     name = f"a whole draw of {cells}, laid out as rows"
     yield Figure(name, "the same without rows", with_rows, without, Ratio.LONGER, rounds=rounds)
 
@@ -102,18 +103,12 @@ def made_release(sizes: tuple[int, ...]) -> PrivateRelease:
 def specification(sizes: tuple[int, ...]) -> BoundSpecification:
     """One table over what a person has one of each of."""
     keys = {name: tuple(f"{name} {one:03d}" for one in range(size)) for name, size in zip(NAMES, sizes, strict=True)}
-    document = {
-        "release": "bench",
-        "title": "Bench",
-        "description": "Bench",
-        "owner": "Bench",
-        "purpose": "Bench",
-        "population": "visitors",
-        "period": "week",
-        "privacy": {"epsilon": 1, "delta": 1e-6, "k": 50},
-        "tables": [{"name": "by_all", "title": "By all", "dimensions": NAMES}],
-        "audiences": {"partner": ["by_all"]},
-    }
+    document = specification_document(
+        release="bench",
+        privacy={"epsilon": 1, "delta": 1e-6, "k": 50},
+        tables=[{"name": "by_all", "title": "By all", "dimensions": NAMES}],
+        audiences={"partner": ["by_all"]},
+    )
     offer = own_offer(PeriodKind.WEEK, keys, BudgetCap(epsilon=10, delta=1e-4))
     return bind_to(ReleaseSpecification.model_validate(document), offer)
 

@@ -43,8 +43,8 @@ def figures(small: bool) -> Iterator[Figure]:
     yield Figure(
         f"{rows:,} customers in PostgreSQL, {len(READ)} columns, to de-identified staging",
         "the bare read to Arrow",
-        Amount(ours.seconds, ours.megabytes),
-        Amount(theirs.seconds, theirs.megabytes),
+        Amount.of(ours),
+        Amount.of(theirs),
         Ratio.LONGER,
         rounds=rounds,
         goals=(at_most(GOAL),),

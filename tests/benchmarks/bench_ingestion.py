@@ -89,8 +89,8 @@ def beside(lines: int, ours: Median, what: str, theirs: Median, goal: Goal) -> F
     return Figure(
         f"{lines:,} raw lines to de-identified staging",
         what,
-        Amount(ours.seconds, ours.megabytes),
-        Amount(theirs.seconds, theirs.megabytes),
+        Amount.of(ours),
+        Amount.of(theirs),
         Ratio.FASTER,
         rounds=len(ours.runs),
         goals=(goal,),

@@ -40,8 +40,8 @@ def figures(small: bool) -> Iterator[Figure]:
     yield Figure(
         f"{len(TABLES)} tables of {math.prod(SIZES.values()):,} combinations reconciled",
         "SciPy's sparse least squares (lsqr)",
-        Amount(found["ours"].seconds, found["ours"].megabytes),
-        Amount(found["theirs"].seconds, found["theirs"].megabytes),
+        Amount.of(found["ours"]),
+        Amount.of(found["theirs"]),
         Ratio.FASTER,
         rounds=len(found["ours"].runs),
         goals=(at_least(GOAL),),

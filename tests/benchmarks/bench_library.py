@@ -21,6 +21,7 @@ from pipeline.site import BudgetCap
 from pipeline.spec import BoundSpecification, ReleaseSpecification, bind_to
 from tests.benchmarks.measuring import alone, in_turns
 from tests.benchmarks.reporting import Amount, Figure, Ratio, no_less_than
+from tests.builders import specification_document
 
 RELEASES: Final = 300
 PEOPLE: Final = 1_000
@@ -66,18 +67,12 @@ def counted() -> None:
 def specification() -> BoundSpecification:
     """One table over what a person has one of."""
     offer = own_offer(PeriodKind.WEEK, {"place": GROUPS}, BudgetCap(epsilon=10, delta=1e-4))
-    document = {
-        "release": "bench",
-        "title": "Bench",
-        "description": "Bench",
-        "owner": "Bench",
-        "purpose": "Bench",
-        "population": "visitors",
-        "period": "week",
-        "privacy": {"epsilon": 1, "delta": 1e-6, "k": 10},
-        "tables": [{"name": "by_place", "title": "By place", "dimensions": ["place"]}],
-        "audiences": {"partner": ["by_place"]},
-    }
+    document = specification_document(
+        release="bench",
+        privacy={"epsilon": 1, "delta": 1e-6, "k": 10},
+        tables=[{"name": "by_place", "title": "By place", "dimensions": ["place"]}],
+        audiences={"partner": ["by_place"]},
+    )
     return bind_to(ReleaseSpecification.model_validate(document), offer)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.deidentify.tables import EVENTS
-from tests.benchmarks.bench_bounding import amount, made_staging
+from tests.benchmarks.bench_bounding import made_staging
 from tests.benchmarks.measuring import Median, Run, in_turns
 from tests.benchmarks.peers.environments import (
     LONGEST,
@@ -27,7 +27,7 @@ from tests.benchmarks.peers.environments import (
     by_hand,
     ours,
 )
-from tests.benchmarks.reporting import Figure, LeftOut, Ratio, at_least
+from tests.benchmarks.reporting import Amount, Figure, LeftOut, Ratio, at_least
 
 GOALS_AT: Final = 10_000_000
 LARGEST: Final = 50_000_000
@@ -81,5 +81,5 @@ def beside(peer: Peer, released: Callable[[], Release], staging: Path, events: i
         name = f"{name} ({failure}: the ratio is at least this)"
         found = {"ours": Median((ours(staging, *K).run,)), "theirs": Median((Run(LONGEST, 0),))}
     goals = (at_least(peer.faster),) if events == GOALS_AT else ()
-    mine, theirs = (amount(found[side]) for side in ("ours", "theirs"))
+    mine, theirs = (Amount.of(found[side]) for side in ("ours", "theirs"))
     return Figure(name, peer.name, mine, theirs, Ratio.FASTER, rounds=len(found["ours"].runs), goals=goals)

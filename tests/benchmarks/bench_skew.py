@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks.bench_bounding import HEAVY_TAILED, KEYS, amount, bounded, made_staging, usual_picks
+from tests.benchmarks.bench_bounding import HEAVY_TAILED, KEYS, bounded, made_staging, usual_picks
 from tests.benchmarks.measuring import Median, alone, in_turns
-from tests.benchmarks.reporting import Figure, LeftOut, Ratio, at_most
+from tests.benchmarks.reporting import Amount, Figure, LeftOut, Ratio, at_most
 
 SIZE: Final = 50_000_000
 SMALL_SIZE: Final = 40_000
@@ -74,8 +74,8 @@ def figure(name: str, events: int, engine: str, medians: Mapping[str, Median]) -
     return Figure(
         f"{TITLES[engine]}, {events:,} events, {SKEWED[name]}",
         "as many events without skew",
-        amount(skewed),
-        amount(even),
+        Amount.of(skewed),
+        Amount.of(even),
         Ratio.LONGER,
         rounds=len(skewed.runs),
         goals=(at_most(GOAL),),

@@ -39,8 +39,8 @@ def figures(small: bool) -> Iterator[Figure]:
     yield Figure(
         f"validation of a release of {len(drawn.tables['by_all']):,} rows",
         "plain checks in pandas",
-        Amount(ours.seconds, ours.megabytes),
-        Amount(theirs.seconds, theirs.megabytes),
+        Amount.of(ours),
+        Amount.of(theirs),
         Ratio.LONGER,
         rounds=rounds,
         goals=(no_more_than(GOAL),),

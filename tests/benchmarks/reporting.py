@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import psutil
 
+from tests.benchmarks.measuring import Median, Run
+
 RESULTS: Final = Path(__file__).parent / "results"
 _LIBRARIES: Final = ("duckdb", "numpy", "pandas", "pyarrow", "opendp", "great-expectations", "apache-airflow")
 
@@ -56,6 +58,11 @@ class Amount:
 
     value: float
     megabytes: float | None = None
+
+    @classmethod
+    def of(cls, found: Run | Median) -> Amount:
+        """Seconds, and megabytes of the whole process tree."""
+        return cls(found.seconds, found.megabytes)
 
 
 @dataclass(frozen=True)
