@@ -19,6 +19,7 @@ from pipeline import __version__
 from pipeline.cli_console import bar, reported
 from pipeline.cli_entitlements import deliver, entitlements
 from pipeline.cli_keys import keys
+from pipeline.cli_metrics import metrics
 from pipeline.cli_notices import notices
 from pipeline.cli_portal import portal
 from pipeline.cli_recipients import downloads, recipient
@@ -42,6 +43,10 @@ PERIOD = click.option("--period", required=True, help="Day 2026-10-05, ISO week 
 @click.option("--releases", type=click.Path(path_type=Path), envvar=RELEASES_VARIABLE, help="Folder of specifications.")
 def main(home: Path | None, releases: Path | None) -> None:
     """Aggregated demographics, exported under k-anonymity and differential privacy."""
+    with reported():
+        from pipeline.observation.logs import configure
+
+        configure()
     os.environ[HOME_VARIABLE] = str((home or SAMPLE_HOME).resolve())
     own = Path(os.environ[HOME_VARIABLE]) / "releases"
     os.environ[RELEASES_VARIABLE] = str(
@@ -266,7 +271,7 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal):
+for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal, metrics):
     main.add_command(command)
 
 

@@ -53,6 +53,7 @@ def serve(settings: PortalSettings, console: Console) -> None:
             app,
             access_log=False,  # addresses of people and of pages stay out of logs; who did what is in the audit log
             log_level="warning",
+            log_config=None,  # through the one handler of this process, which redacts
             proxy_headers=bool(settings.proxies),
             forwarded_allow_ips=settings.proxies or "",
             server_header=False,

@@ -33,8 +33,10 @@ DAGS: Final = Path(__file__).resolve().parents[2] / "dags"
 START_TIMEOUT: Final = 180.0  # seconds; 11 are usual on two idle cores
 _INGEST: Final = {"ingest_visitors", "ingest_customers"}
 _EXPORT: Final = "export_"
+_INHERITED: Final = ("AIRFLOW_CONN_", "AIRFLOW__METRICS__", "AIRFLOW__OPENLINEAGE__")
 _RECORD: Final = "processes.json"
 _NAME: Final = "driver"
+_LOCAL_SETTINGS: Final = "from pipeline.observation.airflow_logs import configure_logging\n"  # see there
 _COMPONENTS: Final = {
     "api-server": ("api-server", "--host", HOST, "--workers", "1"),
     "scheduler": ("scheduler", "--skip-serve-logs"),  # its log server would listen on every interface
@@ -148,11 +150,11 @@ class LocalAirflow:
 
     def _settings(self) -> dict[str, str]:
         # The caller's environment without any Airflow setting in it, so that a run depends on this file alone.
-        # Of the environment's own settings of Airflow only connections count.
+        # Of the environment's own settings of Airflow only connections count, and to whom it tells what it does.
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("AIRFLOW") or name.startswith("AIRFLOW_CONN_")
+            if not name.startswith("AIRFLOW") or name.startswith(_INHERITED)
         }
         home = self._workspace.airflow
         return {
@@ -186,6 +188,7 @@ class LocalAirflow:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.logs),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.logs / "dag_processor"),
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+            "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "pipeline.observation.airflow_logs.LOGGING",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "GX_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
@@ -199,6 +202,8 @@ class LocalAirflow:
         end_leftovers(home / _RECORD)
         shutil.rmtree(home, ignore_errors=True)
         self.logs.mkdir(parents=True, mode=0o700)
+        (home / "config").mkdir()
+        (home / "config" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS, "utf-8")
         with os.fdopen(os.open(home / "passwords.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump({_NAME: self._password}, file)
         if (code := self._spawn("db-migrate", ("db", "migrate")).wait()) != 0:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from pipeline import flow
 from pipeline.deidentify.staging import SourceCounts, load_staging, read_checks
 from pipeline.periods import Period
 from pipeline.privacy.chain import EntryKind
 from pipeline.privacy.ledger import Ledger
-from pipeline.release.artefact import PrivateRelease, TableFacts
+from pipeline.release.artefact import PrivateRelease
+from pipeline.release.figures import Counted, TableGroups, groups_of, people_of
 from pipeline.review.decisions import Register
 from pipeline.site import load_site
 from pipeline.spec import ReleaseKey
@@ -24,9 +23,6 @@ from pipeline.vocabulary import PEOPLE, Audience, Population
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from pipeline.privacy.ledger import Ledger
     from pipeline.publication.report import BudgetFacts
 
 
@@ -59,27 +55,6 @@ class IngestedPeriod:
     period: str
     sources: Mapping[str, SourceCounts]
     checks: Checks
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A noisy count with its 95 % interval."""
-
-    value: int
-    low: int
-    high: int
-
-
-@dataclass(frozen=True)
-class TableGroups:
-    """How many groups of a table's closed list were released, and how many withheld (nobody in them included).
-
-    ``withheld`` is None where keys are private: how many others there are is not told.
-    """
-
-    title: str
-    released: int
-    withheld: int | None
 
 
 @dataclass(frozen=True)
@@ -223,10 +198,10 @@ def _release(workspace: Workspace, key: ReleaseKey, before: Snapshot, after: Sna
     return ReleaseLines(
         key=key,
         title=release.header.title,
-        people=_people(release),
+        people=people_of(release),
         k=release.header.k,
         least=_least(release),
-        tables=tuple(_groups(facts, release.tables[facts.name]) for facts in release.header.tables),
+        tables=groups_of(release),
         checks=Checks.of_bytes(ledger.checks(key) or b"[]"),
         drawn_now=key not in before.artefacts,
         unchanged=before.artefacts.get(key) == after.artefacts[key]
@@ -242,27 +217,3 @@ def _least(release: PrivateRelease) -> int:
     """The largest threshold of its tables over people; of all its tables where it has no other."""
     levels = [level for level in release.header.levels if level.quantity == PEOPLE]
     return max(level.threshold for level in [one for one in levels if one.max_groups == 1] or levels)
-
-
-def _people(release: PrivateRelease) -> Counted | None:
-    """The total of the first table over people; the same in all of them."""
-    for facts in release.header.tables:
-        if facts.measure == PEOPLE:
-            frame = _of_people(release.tables[facts.name], facts)
-            total = frame[(frame["kind"] == "total") & frame["value"].notna()]
-            if not total.empty:
-                row = total.iloc[0]
-                return Counted(int(row["value"]), int(row["value_lo"]), int(row["value_hi"]))
-    return None
-
-
-def _groups(facts: TableFacts, frame: pd.DataFrame) -> TableGroups:
-    people = _of_people(frame, facts)
-    groups = people[people["kind"] == "group"]
-    released = int(groups["value"].notna().sum())
-    return TableGroups(facts.title, released, None if facts.private else len(groups) - released)
-
-
-def _of_people(frame: pd.DataFrame, facts: TableFacts) -> pd.DataFrame:
-    # a group has one row of people, and may have others
-    return frame[frame["measure"] == facts.measure]

@@ -19,6 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from pipeline import flow, flow_delivery, flow_rights, flow_staging, site
 from pipeline.errors import ConfigurationError, DemographicsError, kind_and_place
+from pipeline.local import telling
 from pipeline.local.partitions import PARTITION_FORMATS, period_label
 from pipeline.periods import PeriodKind
 from pipeline.vocabulary import Population
@@ -93,9 +94,12 @@ def call(stage: str, *references: str, **named: str) -> str:
         room = next(one for one in (flow_staging, flow, flow_rights, flow_delivery) if hasattr(one, stage))
         result: str = getattr(room, stage)(*references, **named)
     except DemographicsError as failure:
+        telling.failed(stage, failure)
         raise AirflowFailException(str(failure)) from None
     except Exception as failure:  # noqa: BLE001 - whatever it is, its message must not reach the log
+        telling.failed(stage, failure)
         raise RuntimeError(f"{stage} stopped: {kind_and_place(failure)}") from None
+    telling.succeeded(stage, *references)
     return result
 
 

@@ -10,7 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.local.summary import IngestedPeriod, ReleaseLines, Summary, TableGroups
+from pipeline.local.summary import IngestedPeriod, ReleaseLines, Summary
+from pipeline.release.figures import TableGroups
 from pipeline.vocabulary import AUDIENCE_TITLES
 
 # Fewer people than this many times the threshold make a site small: most groups then stay under it.

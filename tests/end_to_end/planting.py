@@ -55,6 +55,22 @@ PLANTED = (
     REFERENCE,
     LOGIN,
 )
+# Those that have a form by which they are known.
+SHAPED = (
+    EMAIL,
+    PHONE,
+    TOKEN,
+    CARD,
+    IBAN,
+    ADDRESS_V4,
+    ADDRESS_V6,
+    FORWARDED,
+    PROXY,
+    AGENT,
+    LONG_AGENT,
+    REFERRER,
+    SESSION,
+)
 FRAGMENTS = (
     "quagmire",
     "PlantedAgent",

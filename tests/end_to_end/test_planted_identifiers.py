@@ -27,10 +27,13 @@ from pipeline import flow_staging
 from pipeline.deidentify.pseudonyms import PeriodKey, period_key
 from pipeline.deidentify.staging import load_staging
 from pipeline.local.run import run_site
+from pipeline.observation.metrics import CATALOGUE
 from pipeline.periods import Period
 from pipeline.sample import write_sample
-from pipeline.vocabulary import Population
+from pipeline.vocabulary import Audience, Population
 from pipeline.workspace import HOME_VARIABLE, Workspace
+from tests.end_to_end.lineage import require_lineage
+from tests.end_to_end.observed import LEAKING, Observed
 from tests.end_to_end.planting import (
     ADDRESS_V4,
     ADDRESS_V6,
@@ -43,6 +46,7 @@ from tests.end_to_end.planting import (
     LONG_AGENT,
     PLANTED,
     PROXY,
+    SHAPED,
     leaks,
     plant,
     traces,
@@ -301,13 +305,65 @@ def test_cookies_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert staged[0] == staged[1] == staged[2]
 
 
-@pytest.mark.airflow
-def test_no_planted_identifier_is_left_by_the_dags(tmp_path: Path) -> None:
+# The DAGs, watched
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
+    """The DAGs have run over the planted sources, and one beside them has leaked all that it could."""
     from pipeline.local.board import Board
 
-    workspace = _site(tmp_path)
-    run_site(workspace, PERIODS, RELEASES, Board(Console(quiet=True)))
-    for expected in ("staging", "ledger.db", "airflow", "data_docs", "published", "reports"):
+    found = Observed(_site(tmp_path_factory.mktemp("observed")))
+    with found.watching(SHAPED, PLANTED):
+        run_site(found.workspace, PERIODS, RELEASES, Board(Console(quiet=True)))
+    return found
+
+
+@pytest.mark.airflow
+def test_no_planted_identifier_is_left_by_the_dags(observed: Observed) -> None:
+    workspace = observed.workspace
+    for expected in ("staging", "ledger.db", "airflow", "data_docs", "published", "reports", "lineage.jsonl"):
         assert (workspace.home / expected).exists(), f"the run left no {expected}, so nothing was searched there"
     _require_planted_people(workspace)
     assert leaks(workspace.home) == []
+
+
+@pytest.mark.airflow
+def test_the_log_of_a_task_has_fixed_words_where_libraries_told_identifiers(observed: Observed) -> None:
+    log = observed.log_of_leaking()
+    for words in ("read [e-mail]", "read [address]", "[user agent]", "[number]", "[account]", "[web address]"):
+        assert words in log
+    assert '"logger":"task.stdout"' in log
+    assert log.count('"exc_value":"[withheld]"') == len(PLANTED) + 1
+    # Airflow's scheduler writes the same into a log of its own.
+    assert "read [e-mail]" in (observed.workspace.airflow / "logs" / "scheduler.log").read_text("utf-8")
+
+
+@pytest.mark.airflow
+def test_events_name_data_sets_and_nothing_else(observed: Observed) -> None:
+    ended = {one["job"]["name"]: one for one in observed.events if one["eventType"] in ("COMPLETE", "FAIL")}
+    told = {
+        name: [[one["name"] for one in event[side]] for side in ("inputs", "outputs")] for name, event in ended.items()
+    }
+    assert told["ingest_visitors.finish"] == [["sources/visitor_logs"], ["staging/visitors"]]
+    assert told["ingest_customers.stage"] == [["sources/customers", "sources/orders"], ["staging/customers"]]
+    assert told["export_weekly_audience.draw"] == [["staging/visitors"], ["releases/weekly_audience"]]
+    published = [f"published/{audience}/weekly_audience" for audience in Audience]
+    assert told["export_weekly_audience.publish"] == [["releases/weekly_audience"], published]
+    assert ended[f"{LEAKING}.leak"]["eventType"] == "FAIL"
+    for event in observed.events:
+        require_lineage(event)
+
+
+@pytest.mark.airflow
+def test_metrics_are_those_of_the_catalogue_and_name_nobody(observed: Observed) -> None:
+    values = observed.heard.values
+    ours = {one.name for one in values if one.name.startswith("airflow.demographics")}
+    assert ours <= {f"airflow.{one.stat}" for one in CATALOGUE}
+    manifest = load_staging(observed.workspace, *PERIODS[0]).manifest
+    lines = observed.heard.value("lines_read_total", population="visitors", source="visitor_logs")
+    assert lines == manifest.sources["visitor logs"].read
+    rows = observed.heard.value("lines_read_total", population="customers", source="customers")
+    assert rows % 100 == 0
+    assert {one.labels["dag_id"] for one in values if one.name == "airflow.ti_failures"} == {LEAKING}
+    assert traces().found_in(json.dumps([[one.name, dict(one.labels), one.value] for one in values]).encode()) == set()

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from pipeline.deidentify.staging import SourceCounts
-from pipeline.local.summary import Checks, Counted, IngestedPeriod, ReleaseLines, Summary, TableGroups
+from pipeline.local.summary import Checks, IngestedPeriod, ReleaseLines, Summary
 from pipeline.local.words import show
 from pipeline.publication.report import BudgetFacts
+from pipeline.release.figures import Counted, TableGroups
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience, Population
 
