@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+import opentelemetry.metrics
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
+from opentelemetry.sdk.metrics import MeterProvider
 
 from pipeline import flow_observation
 from pipeline.errors import DemographicsError, kind_and_place
@@ -20,6 +22,7 @@ from pipeline.observation.metrics import Kind, Sample
 from pipeline.vocabulary import Population
 
 _WATCHING: Final = frozenset({"deliver_everything", "watch_requests"})  # these run by the clock, and often
+_PATIENCE: Final = 5_000  # milliseconds
 _SWITCHES: Final = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 
 _log: Final = logging.getLogger(__name__)
@@ -45,6 +48,7 @@ def _told(samples: object, stage: str, about: object) -> None:
         if any(conf.getboolean("metrics", switch, fallback=False) for switch in _SWITCHES):
             for sample in samples(stage, about):  # type: ignore[operator]
                 _tell(sample)
+            _send()
     except Exception as failure:  # noqa: BLE001 - a number that is missing is no reason to stop
         _log.warning("Metrics of %s cannot be told: %s", stage, kind_and_place(failure))
 
@@ -55,6 +59,14 @@ def _tell(sample: Sample) -> None:
         stats.incr(sample.metric.stat, int(sample.value), tags=tags)
     else:
         stats.gauge(sample.metric.stat, sample.value, tags=tags)
+
+
+def _send() -> None:
+    """Send at once what OpenTelemetry collects: the process of a task ends without sending it."""
+    if conf.getboolean("metrics", "otel_on", fallback=False):
+        provider = opentelemetry.metrics.get_meter_provider()
+        if isinstance(provider, MeterProvider):
+            provider.force_flush(_PATIENCE)
 
 
 def _of_success(stage: str, references: tuple[str, ...]) -> Iterable[Sample]:

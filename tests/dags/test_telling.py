@@ -11,19 +11,22 @@ import pytest
 
 from pipeline.observation.metrics import CATALOGUE, Kind
 from tests import asking
+from tests.otlp import collecting
 from tests.statsd import Heard, listening
 
 # Calls stages as tasks do. The first fails by a rule, the second by an error that quotes somebody.
 PROGRAM = """
-import sys
+import os, sys
 from airflow.sdk.configuration import conf
 from airflow.sdk.observability import stats
-from airflow.sdk.observability.metrics import statsd_logger
+from airflow.sdk.observability.metrics import otel_logger, statsd_logger
 from pipeline import flow, flow_rights
 from pipeline.errors import BudgetError
 from pipeline.local.tasks import call
 
-stats.initialize(factory=statsd_logger.get_statsd_logger, export_legacy_names=False)
+opentelemetry = conf.getboolean("metrics", "otel_on")
+logger = otel_logger.get_otel_logger if opentelemetry else statsd_logger.get_statsd_logger
+stats.initialize(factory=logger, export_legacy_names=False)
 
 def over_budget(release, period):
     raise BudgetError("the budget must hold")
@@ -43,7 +46,9 @@ call("deliver_everything")
 if "broken" in sys.argv:
     flow.publish = lambda release, period: "published"
     stats.gauge = lambda *args, **named: 1 / 0
-    print(call("publish", "weekly", "2026-W41"))
+    print(call("publish", "weekly", "2026-W41"), flush=True)
+sys.stderr.flush()
+os._exit(0)  # as the process of a task ends
 """
 
 
@@ -56,6 +61,7 @@ def run(home: Path, port: int, *arguments: str, **switches: str) -> str:
             "AIRFLOW_HOME": str(home / "airflow"),
             "DEMOGRAPHICS_HOME": str(home),
             "DEMOGRAPHICS_RELEASES": str(home / "releases"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
             **{f"AIRFLOW__METRICS__{name}": value for name, value in metrics.items()},
         },
         check=True,
@@ -99,8 +105,10 @@ def test_failures_are_told_by_class_and_say_nothing_else(heard: Heard) -> None:
     }
 
 
-def test_nothing_is_told_where_metrics_are_off(tmp_path: Path) -> None:
+def test_opentelemetry_gets_the_same_before_the_process_of_a_task_ends(heard: Heard, tmp_path: Path) -> None:
     workspace = asking.write_home(tmp_path / "home")
-    with listening() as listener:
-        run(workspace.home, listener.port)
-    assert not [one for one in listener.heard.values if "demographics" in one.name]
+    with collecting() as collector, listening() as listener:
+        run(workspace.home, collector.port, OTEL_ON="True", STATSD_PORT=str(listener.port))
+    by_statsd = {(one.name, *sorted(one.labels.items())) for one in heard.values if "demographics" in one.name}
+    assert {one for one in collector.told if "demographics" in str(one[0])} == by_statsd
+    assert listener.heard.values == []  # which is off
