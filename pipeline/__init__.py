@@ -14,6 +14,7 @@ The stages, in the order in which data flows through them. Each takes its predec
 Beside the stages:
 
     spec, site, vocabulary   what may be released, from what, in which words (YAML, validated when loaded)
+    observation              logs without identifiers, the catalogue of metrics, lineage of data sets
     filesystems              object stores and SFTP servers, opened with credentials and only where they are known
     measures, offer          what is told of a group; what a population offers to a specification
     policy                   which version of the privacy policy covers which purpose, and for whom
@@ -23,7 +24,7 @@ Beside the stages:
     portal                   pages for privacy reviewers; for recipients an API, Delta Sharing and a feed; sees what is
                              released, and nothing before
     reference                JSON Schemas of the YAML files, and the page docs/specification.md, made from the models
-    flow_staging, flow, flow_rights, flow_delivery
+    flow_staging, flow, flow_rights, flow_delivery, flow_observation
                              the stages called one after the other: what DAG tasks and the command line share
     library                  the pipeline as one function, for records of one's own
     audit                    attacks on the whole pipeline, with made-up people

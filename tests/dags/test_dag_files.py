@@ -350,3 +350,15 @@ def _without_docstring(source: str) -> str:
     lines = source.splitlines()
     first = ast.parse(source).body[0]
     return "\n".join(lines[first.end_lineno :])
+
+
+def test_lineage_names_data_sets_of_every_task_that_has_some(read: dict[str, Any]) -> None:
+    from pipeline.observation.lineage import data_sets
+
+    without = {("retention", "sweep"), ("subject_requests", "done")}
+    for name, dag in read["dags"].items():
+        for task in dag["tasks"]:
+            assert any(data_sets(name, task, dag["tags"])) == ((name, task) not in without), f"{name}.{task}"
+    assert data_sets("export_monthly_customers", "draw", read["dags"]["export_monthly_customers"]["tags"])[0] == (
+        "staging/customers",
+    )

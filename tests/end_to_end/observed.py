@@ -98,13 +98,13 @@ class Observed:
         (folder / f"{LEAKING}.py").write_text(_LEAKING_DAG, "utf-8")
         with pytest.MonkeyPatch.context() as patch, listening() as listener:
             patch.setattr(run, "LocalAirflow", partial(LocalAirflow, dags=folder))
-            for name, value in _settings(listener.port, self._lineage).items():
+            for name, value in settings_of_watching(listener.port, self._lineage).items():
                 patch.setenv(name, value)
             self.heard = listener.heard
             yield
 
 
-def _settings(port: int, lineage: Path) -> dict[str, str]:
+def settings_of_watching(port: int, lineage: Path) -> dict[str, str]:
     """As docs/observe.md has them."""
     transport = {
         "type": "transform",

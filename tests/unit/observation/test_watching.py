@@ -14,7 +14,10 @@ import pytest
 import yaml
 
 from pipeline.errors import RejectShareError
-from pipeline.observation.metrics import CATALOGUE, Kind
+from pipeline.observation.logs import LogSettings
+from pipeline.observation.metrics import CATALOGUE, Kind, table
+from pipeline.observation.settings import ObservationSettings
+from tests.end_to_end.observed import settings_of_watching
 
 FOLDER: Final = Path(__file__).parents[3] / "docker" / "observation"
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "observe.md"
@@ -120,3 +123,22 @@ def test_what_airflow_sends_is_mapped_to_the_names_of_the_catalogue() -> None:
         found = pattern.fullmatch(f"airflow.{one.stat}")
         assert found is not None
         assert mapping["name"].replace("$1", found[1]) == one.name
+
+
+def test_the_page_lists_every_metric_every_alert_and_every_setting() -> None:
+    page = DOCUMENT.read_text("utf-8")
+    assert table() in page
+    for name, rule in RULES.items():
+        assert f"| `{name}` | {rule['labels']['severity']} | " in page
+        assert f" | {rule['annotations']['action']} |" in page
+    for settings in (LogSettings, ObservationSettings):
+        for field in settings.model_fields:
+            assert f"`DEMOGRAPHICS_{field.upper()}`" in page
+
+
+def test_the_page_has_the_settings_with_which_a_run_is_watched_in_tests() -> None:
+    page = DOCUMENT.read_text("utf-8")
+    for name, value in settings_of_watching(0, Path("lineage.jsonl")).items():
+        assert name in page
+        for word in re.findall(r"pipeline\.[\w.]+", value):
+            assert word in page
