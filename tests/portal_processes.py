@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psutil
 
@@ -37,19 +37,19 @@ class PortalProcess:
 
 
 @contextmanager
-def portal_process(workspace: Workspace, **settings: str) -> Iterator[PortalProcess]:
+def portal_process(workspace: Workspace, log: IO[str] | None = None, **settings: str) -> Iterator[PortalProcess]:
     """Serve a site on a free port.
 
     Args:
         workspace: Of the site.
+        log: Where its log goes, as JSON; to that of the tests, as text, if left out.
         settings: By name, ``handover`` for ``DEMOGRAPHICS_PORTAL_HANDOVER``; others of the environment do not count.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DEMOGRAPHICS_")}
     given = {f"DEMOGRAPHICS_PORTAL_{name.upper()}": value for name, value in settings.items()}
+    given |= {HOME_VARIABLE: str(workspace.home), "DEMOGRAPHICS_LOG": "json" if log else "text"}
     command = [str(Path(sys.executable).with_name("demographics")), "portal", "--port", "0"]
-    running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**kept, **given, HOME_VARIABLE: str(workspace.home)}
-    )
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**kept, **given})
     try:
         assert running.stdout is not None
         told = running.stdout.readline()

@@ -65,7 +65,7 @@ def leaking() -> RunEvent:
 def as_json(event: Any) -> dict[str, Any]:
     from openlineage.client.serde import Serde
 
-    return Serde.to_dict(event)  # type: ignore[no-any-return]
+    return Serde.to_dict(event)
 
 
 def test_only_data_sets_ids_and_times_are_left() -> None:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from pipeline.errors import ConfigurationError
 from pipeline.observation.logs import LogFormat, LogLevel, LogSettings, RedactingHandler, configure
+from tests.delivering import DeliveredSite
 from tests.end_to_end import planting
+from tests.portal_processes import portal_process
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +103,20 @@ def test_a_command_that_logs_nothing_imports_nothing_for_it() -> None:
         "import sys; from pipeline.observation.logs import configure; configure(); sys.exit('structlog' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_portal_logs_its_errors_redacted_and_nothing_of_requests(tmp_path: Path) -> None:
+    site = DeliveredSite(tmp_path / planting.EMAIL)
+    with (tmp_path / "log").open("w+", encoding="utf-8") as log:
+        with portal_process(site.workspace, log) as portal:
+            address = f"http://127.0.0.1:{portal.port}/api/v1/products?who={planting.LOGIN}"
+            headers = {"Authorization": "Bearer dgx_" + "A" * 43, "User-Agent": planting.AGENT}
+            assert httpx.get(address, headers=headers).status_code == 401
+            (site.workspace.home / "ledger.db").write_bytes(b"no database at all")
+            assert httpx.get(address, headers=headers).status_code == 503
+        log.seek(0)
+        told = log.read()
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert {line["logger"] for line in lines} == {"pipeline.portal"}
+    assert any("DatabaseError on" in line["event"] and "[e-mail]/ledger.db" in line["event"] for line in lines)
+    assert planting.traces().found_in(told.encode()) == set()
