@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -68,6 +70,43 @@ def schema(url: sa.URL) -> Iterator[str]:
     yield in_schema(url, name)
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(name, cascade=True))
+
+
+@contextmanager
+def database(url: sa.URL) -> Iterator[str]:
+    """An empty database of its own, as an address."""
+    name = f"database_{uuid4().hex}"
+    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield url.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def copied(address: str, path: Path) -> int:
+    """Write every table of a database into a SQLite file, values as they are and the rest as text.
+
+    Returns:
+        How many rows that were.
+    """
+    engine, tables, count = sa.create_engine(address, poolclass=sa.NullPool), sa.MetaData(), 0
+    with engine.connect() as connection, closing(sqlite3.connect(path)) as copy:
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            columns = ", ".join(f'"{column.name}"' for column in table.columns)
+            copy.execute(f'CREATE TABLE "{table.name}" ({columns})')
+            rows = [[_plain(value) for value in row] for row in connection.execute(sa.select(table))]
+            copy.executemany(f'INSERT INTO "{table.name}" VALUES ({", ".join("?" * len(table.c))})', rows)
+            count += len(rows)
+        copy.commit()
+    return count
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, memoryview | bytes):
+        return bytes(value)
+    return json.dumps(value) if isinstance(value, dict | list) else value if value is None else str(value)
 
 
 def in_schema(url: sa.URL, name: str) -> str:

@@ -1,7 +1,8 @@
-"""Airflow on one machine, for the time of one run: SQLite, four processes, loopback only.
+"""Airflow on one machine, for the time of one run: four processes, loopback only, and SQLite if nothing else is named.
 
-Airflow's own records begin anew with each start. What must last (budget, releases, decisions) is in the ledger. Only
-DAGs that a run consists of are to run: those that go by the clock stay paused, so that no hour strikes in between.
+Airflow's own records in SQLite begin anew with each start. What must last (budget, releases, decisions) is in the
+ledger. Only DAGs that a run consists of are to run: those that go by the clock stay paused, so that no hour strikes in
+between.
 """
 
 from __future__ import annotations
@@ -71,10 +72,12 @@ class LocalAirflow:
         progress: Told how far the start is.
         unpaused: The DAGs that may run; those of a run, ingestion and exports, if left out. Others wait until somebody
             lets them run.
+        database: Where Airflow keeps its records, as an SQLAlchemy address; a SQLite file of the workspace if left out.
 
     Attributes:
         api: The client, logged in.
         port: Where the API server listens, on 127.0.0.1.
+        database: Where Airflow keeps its records.
     """
 
     def __init__(
@@ -83,9 +86,12 @@ class LocalAirflow:
         releases: Path,
         dags: Path = DAGS,
         progress: Progress = silent,
+        *,
         unpaused: Collection[str] | None = None,
+        database: str = "",
     ) -> None:
         self.port = _free_port()
+        self.database = database or f"sqlite:///{workspace.airflow / 'airflow.db'}"
         self.api = AirflowApi(self.port)
         self._workspace = workspace
         self._dags = dags
@@ -163,7 +169,9 @@ class LocalAirflow:
             RELEASES_VARIABLE: str(self._releases),
             "DEMOGRAPHICS_REVIEW_POLL": "1",
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database,
+            # Psycopg speaks both ways; for PostgreSQL Airflow would look for another driver, which is not installed.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": self.database.replace("sqlite:", "sqlite+aiosqlite:"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 import yaml
 from click.testing import CliRunner, Result
 
@@ -106,13 +107,13 @@ def write_releases(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def environment(workspace: Workspace) -> Iterator[None]:
-    """What a deployment sets, with an Airflow connection to the table of requests."""
+def environment(workspace: Workspace, ledger: str = "") -> Iterator[None]:
+    """What a deployment sets, with an Airflow connection to the table of requests; the ledger in SQLite if unnamed."""
     people = {"conn_type": "sqlite", "host": str(workspace.home / "sources" / "requests.db")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(workspace.home))
         patch.setenv(RELEASES_VARIABLE, str(workspace.home / "releases"))
-        patch.setenv(LEDGER_VARIABLE, "")
+        patch.setenv(LEDGER_VARIABLE, ledger)
         patch.setenv("AIRFLOW_CONN_PEOPLE", json.dumps(people))
         yield
 
@@ -202,24 +203,36 @@ class Site:
         until(lambda: self.task_state(run, "validate") in ("success", "failed"), f"{run.dag} is drawn and checked")
         assert self.task_state(run, "validate") == "success"
 
+    @contextlib.contextmanager
+    def records(self) -> Iterator[sa.Connection]:
+        """A transaction in Airflow's own database."""
+        engine = sa.create_engine(self.airflow.database, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            yield connection
+
     def move_deadlines(self, run: DagRun) -> None:
         """Set the deadlines of a run into the past, in Airflow's database."""
-        with sqlite3.connect(self.workspace.airflow / "airflow.db", timeout=30) as connection:
+        with self.records() as connection:
             moved = connection.execute(
-                "UPDATE deadline SET deadline_time = '2026-01-01 00:00:00.000000' "
-                "WHERE dagrun_id = (SELECT id FROM dag_run WHERE dag_id = ? AND run_id = ?)",
-                [run.dag, run.run],
+                sa.text(
+                    "UPDATE deadline SET deadline_time = '2026-01-01 00:00:00.000000' "
+                    "WHERE dagrun_id = (SELECT id FROM dag_run WHERE dag_id = :dag AND run_id = :run)"
+                ),
+                {"dag": run.dag, "run": run.run},
             )
             assert moved.rowcount == 2
 
     def deadlines(self, run: DagRun) -> dict[int, str]:
         """What became of what Airflow called at the deadlines of a run: hours -> state."""
-        with sqlite3.connect(self.workspace.airflow / "airflow.db", timeout=30) as connection:
+        with self.records() as connection:
             rows = connection.execute(
-                "SELECT callback.data, callback.state FROM deadline JOIN callback ON callback.id = callback_id "
-                "JOIN dag_run ON dag_run.id = dagrun_id WHERE dag_run.dag_id = ? AND dag_run.run_id = ?",
-                [run.dag, run.run],
-            ).fetchall()
+                sa.text(
+                    "SELECT CAST(callback.data AS TEXT), callback.state FROM deadline "
+                    "JOIN callback ON callback.id = callback_id JOIN dag_run ON dag_run.id = dagrun_id "
+                    "WHERE dag_run.dag_id = :dag AND dag_run.run_id = :run"
+                ),
+                {"dag": run.dag, "run": run.run},
+            ).all()
         return {int(hours): state for data, state in rows for hours in re.findall(r'"hours": (\d+)', data)}
 
     # Requests

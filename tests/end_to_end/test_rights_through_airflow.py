@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.deidentify.staging import is_checked, load_staging
 from pipeline.local.airflow import LocalAirflow
 from pipeline.rights.rows import State
 from pipeline.vocabulary import Audience
+from tests import postgresql
 from tests.end_to_end.planting import ADDRESS_V4, EMAIL, leaks
 from tests.end_to_end.rights_site import (
     CUSTOMERS,
@@ -50,10 +52,16 @@ pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, postgresql_server: sa.URL) -> Iterator[Site]:
+    """A site whose ledger and whose Airflow are on PostgreSQL, as in production."""
     workspace = write_site(tmp_path_factory.mktemp("site"))
     running = {"ingest_visitors", "ingest_customers"}  # an export would start by itself, before anybody has asked
-    with environment(workspace), LocalAirflow(workspace, workspace.releases, unpaused=running) as airflow:
+    with (
+        postgresql.database(postgresql_server) as ledger,
+        postgresql.database(postgresql_server) as records,
+        environment(workspace, ledger),
+        LocalAirflow(workspace, workspace.releases, unpaused=running, database=records) as airflow,
+    ):
         yield Site(workspace, airflow)
 
 
@@ -312,7 +320,9 @@ def test_then_it_is_deleted_and_its_key_is_destroyed(retained: Retained) -> None
 def test_nobody_who_asked_is_named_anywhere(site: Site, first: First, keyless: Keyless, retained: Retained) -> None:
     """No identifier, no plain digest of one, no pseudonym of who is erased: in logs, XComs, databases and reports."""
     assert retained.after[1].run.state == "success"
-    for expected in ("staging", "ledger.db", "airflow/airflow.db", "airflow/logs", "access", "reports", "published"):
+    for name, address in (("ledger.db", str(site.workspace.ledger)), ("airflow.db", site.airflow.database)):
+        assert postgresql.copied(address, site.workspace.home / name) > 0
+    for expected in ("staging", "airflow/logs", "access", "reports", "published"):
         assert (site.workspace.home / expected).exists(), f"there is no {expected}, so nothing was searched there"
     assert leaks(site.workspace.home) == []
     emails = [email for _, email in site.sample_customers[:5]]
