@@ -19,6 +19,7 @@ Beside the stages:
     measures, offer          what is told of a group; what a population offers to a specification
     policy                   which version of the privacy policy covers which purpose, and for whom
     rights                   people's requests, retention, and the periodic review of everything that was published
+    recovery                 sealed backups of what cannot be made again, and back from them into an empty place
     privacy                  budget types, mechanisms, selection, least squares, accountant, and the ledger
     sample, onboarding       a synthetic site; a first site file for sources nobody described yet
     portal                   pages for privacy reviewers; for recipients an API, Delta Sharing and a feed; sees what is

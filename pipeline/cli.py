@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 2 wrong use, or an audit that finds a violation; 3 configuration or specification; 4 source;
 5 staging; 6 budget; 7 ledger; 8 checks failed; 9 not approved; 10 publication; 11 verification; 12 a person's
-request; 13 a reviewer's account or a recipient's token; 14 delivery; 70 an error of the program; 1 anything else.
+request; 13 a reviewer's account or a recipient's token; 14 delivery; 15 a backup; 70 an error of the program; 1
+anything else.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.cli_metrics import metrics
 from pipeline.cli_notices import notices
 from pipeline.cli_portal import portal
 from pipeline.cli_recipients import downloads, recipient
+from pipeline.cli_recovery import backup, restore
 from pipeline.cli_review import review, reviewer
 from pipeline.cli_subject import subject
 from pipeline.workspace import HOME_VARIABLE, RELEASES_VARIABLE, Workspace
@@ -113,12 +115,14 @@ def check() -> None:
     """Check the site file, the policy, every specification against both, and entitlements against specifications."""
     from pipeline.delivery.approvals import Approvals
     from pipeline.policy import require_covered_today
+    from pipeline.privacy.head import require_seen
     from pipeline.site import load_site
     from pipeline.spec import bind, load_specifications
 
     with reported() as console:
         workspace = Workspace.from_environment()
         site = load_site(workspace.site_file)
+        require_seen(workspace)
         for specification in load_specifications(workspace.releases):
             bound = bind(specification, site)
             require_covered_today(workspace, specification)
@@ -271,7 +275,10 @@ def _report(key: ReleaseKey) -> Path:
     return Workspace.from_environment().report(key.release, key.period, key.revision)
 
 
-for command in (subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal, metrics):
+for command in (
+    *(subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal, metrics),
+    *(backup, restore),
+):
     main.add_command(command)
 
 

@@ -131,6 +131,12 @@ class WithdrawnError(DeliveryError):
     """What is asked for was withdrawn."""
 
 
+class RecoveryError(DemographicsError):
+    """A backup cannot be made or opened, or there is no room to restore it into."""
+
+    exit_code = 15
+
+
 def kind_and_place(failure: BaseException) -> str:
     """The class of an unforeseen error and where it came up, without its message, which may quote a record."""
     frames = traceback.extract_tb(failure.__traceback__)

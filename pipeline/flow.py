@@ -59,11 +59,13 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
         StagingError: The period was not ingested and checked, or has nobody in it. Nothing was spent.
         ChecksFailedError: A check on staging, or on the bounded counts of people, failed. Nothing was spent.
         BudgetError: It would overdraw the budget. Nothing was spent.
-        LedgerError: It was drawn under another specification, or there is nothing to revise.
+        LedgerError: It was drawn under another specification, there is nothing to revise, or the ledger is older than
+            what was drawn or published.
     """
     from pipeline.deidentify.locks import held
     from pipeline.policy import bind_covered
-    from pipeline.privacy.ledger import Ledger, Origin
+    from pipeline.privacy.head import advance
+    from pipeline.privacy.ledger import Origin
     from pipeline.privacy.reservations import reservation_of
     from pipeline.rights.applying import AskedMeanwhileError, require_applied, require_none_waiting
     from pipeline.rights.retention import require_unpurged
@@ -71,7 +73,7 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
 
     workspace, when = Workspace.from_environment(), Period.parse(period)
     bound, covering = bind_covered(workspace, release, when)
-    population, ledger = bound.specification.population, Ledger.open(workspace.ledger)
+    population, ledger = bound.specification.population, _newest_ledger(workspace)
     reservation, cap = reservation_of(bound, when, revise), bound.cap
     key = ledger.revision_for(release, period, revise) if revise else ledger.standing(release, period)
     if ledger.artefact(key) is not None:
@@ -86,6 +88,7 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
             with suppress(AskedMeanwhileError):
                 origin = Origin(bound.specification.canonical, triggered_by)
                 ledger.record_draw(key, content, partial(require_none_waiting, population), origin)
+                advance(workspace)
                 return str(key)
     raise RequestError(
         f"what people asked for must be in force before anything is drawn of {population}",
@@ -233,17 +236,20 @@ def publish(release: str, period: str) -> str:
         NotApprovedError: No approval covers exactly this candidate.
         ChecksFailedError: A check of what recipients would read failed; nothing became visible.
         PublicationError: A bundle cannot be written, or differs from what was published.
+        LedgerError: The ledger is older than what was drawn or published.
     """
     from pipeline.delivery.approvals import in_force
     from pipeline.delivery.bundles import approved_of, recorded
     from pipeline.policy import require_covered_today
     from pipeline.privacy.chain import EntryKind
+    from pipeline.privacy.head import advance
     from pipeline.publication.bundle import publish_release
     from pipeline.publication.spending import year_of
     from pipeline.review.decisions import Register
     from pipeline.validation.verdicts import Verdicts
 
     workspace = Workspace.from_environment()
+    _newest_ledger(workspace)
     register = Register.of(workspace)
     ledger = register.ledger
     key = ledger.standing(release, period)
@@ -254,6 +260,7 @@ def publish(release: str, period: str) -> str:
     cuts, year = in_force(workspace).cuts(release), year_of(workspace, ledger, key)
     bundles = publish_release(workspace, drawn, verdicts, approved, cuts, year)
     ledger.record(EntryKind.PUBLISHED, key, recorded(approved, bundles))
+    advance(workspace)
     return str(key)
 
 
@@ -354,6 +361,18 @@ def _line_counts(workspace: Workspace, population: Population, period: str) -> M
         return load_staging(workspace, population, Period.parse(period)).manifest.sources
     except StagingError:  # purged, or never there in this place
         return None
+
+
+def _newest_ledger(workspace: Workspace) -> Ledger:
+    """The ledger, once it is known to be no older than what was drawn and published: nothing is paid for twice."""
+    from pipeline.privacy.head import require_seen
+    from pipeline.privacy.ledger import Ledger
+    from pipeline.publication.known import require_known
+
+    require_seen(workspace)
+    ledger = Ledger.open(workspace.ledger)
+    require_known(workspace, ledger.entries(chained=False))
+    return ledger
 
 
 def _drawn(ledger: Ledger, key: ReleaseKey) -> PrivateRelease:

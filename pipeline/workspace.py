@@ -72,6 +72,11 @@ class Workspace:
         return os.environ.get(LEDGER_VARIABLE, "") or self.home / "ledger.db"
 
     @property
+    def ledger_head(self) -> Path:
+        """How far the ledger has come, so that an older one is noticed; see ``privacy.head``."""
+        return self.home / "ledger.head"
+
+    @property
     def key_store(self) -> str:
         """Where keys of periods come from: ``DEMOGRAPHICS_KEYS``, or ``file``; see ``deidentify.key_store``."""
         return os.environ.get(KEYS_VARIABLE, "") or "file"

@@ -105,6 +105,19 @@ def bring_up_to_date(database: Database) -> None:
             _migrate(connection)
 
 
+def made_as(path: Path, version: str) -> Database:
+    """A new SQLite file with the tables as they were in a version, to be filled and brought up to date.
+
+    Args:
+        path: Where nothing is.
+        version: One of ``VERSIONS``.
+    """
+    found = at(path)
+    with found.writing() as connection:
+        _migrate(connection, version)
+    return found
+
+
 def _of_engine(engine: sa.Engine, name: str) -> Database:
     writing = engine.execution_options(writes=True).begin
     return Database(name, _in_words(name, engine.begin), _in_words(name, writing))
@@ -162,7 +175,7 @@ def _version(connection: sa.Connection, name: str) -> str | None:
     return version
 
 
-def _migrate(connection: sa.Connection) -> None:
+def _migrate(connection: sa.Connection, version: str = VERSIONS[-1]) -> None:
     # Takes half a second to import, and is needed once in the life of a version.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -171,7 +184,7 @@ def _migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", migrations.FOLDER.as_posix().replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection  # so that it is one transaction, under the lock
-    command.upgrade(config, "head")
+    command.upgrade(config, version)
 
 
 @functools.cache

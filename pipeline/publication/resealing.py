@@ -19,18 +19,19 @@ from pipeline.privacy.ledger import Ledger
 from pipeline.publication import files
 from pipeline.publication.key_list import KeyState
 from pipeline.publication.key_ring import KeyRing, signed_digests
-from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry, revision_number
+from pipeline.publication.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, file_entry
 from pipeline.publication.shelf import (
     TOMBSTONE_NAME,
     TOMBSTONE_SIGNATURE_NAME,
     Tombstone,
     audience_of,
+    bundle_folders,
+    key_at,
     place_of,
     tombstone_of,
 )
 from pipeline.publication.signing import sign, signer_id
 from pipeline.publication.withdrawal import sign_tombstone, tombstones
-from pipeline.spec import ReleaseKey
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,7 @@ def reseal(published: Path, ring: KeyRing) -> Resealed:
 
 def _signed_by(published: Path, revoked: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """Bundles and tombstones by one of these keys, with the time since when it is revoked."""
-    for folder in sorted(published.glob("*/*/*/r*")):
-        hidden = any(part.startswith(".") for part in folder.relative_to(published).parts)
-        if hidden or not revision_number(folder.name):
-            continue
+    for folder in bundle_folders(published):
         for name in (SIGNATURE_NAME, TOMBSTONE_SIGNATURE_NAME):
             with contextlib.suppress(FileNotFoundError):
                 signer = signer_id((folder / name).read_bytes())
@@ -120,9 +118,7 @@ def _anew(folder: Path, ring: KeyRing, digests: set[str], since: dt.datetime) ->
 
 def _is_known_stone(folder: Path, stone: Tombstone, ledger: Ledger, digests: set[str]) -> bool:
     """Whether a tombstone is what a withdrawal in the ledger puts there, of a manifest that the publisher signed."""
-    _, release, period, revision = place_of(folder).split("/")
-    key = ReleaseKey(release, period, revision_number(revision) or 0)
-    meant = tombstones(ledger, key).get(audience_of(place_of(folder).split("/")[0]))
+    meant = tombstones(ledger, key_at(folder)).get(audience_of(place_of(folder).split("/")[0]))
     if meant is None or stone.manifest_sha256 not in digests:
         return False
     meant = meant.model_copy(update={"manifest_sha256": stone.manifest_sha256})

@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from pipeline.documents import Document
 from pipeline.errors import PublicationError, VerificationError
 from pipeline.publication import files
 from pipeline.publication.manifest import MANIFEST_NAME, Manifest, file_entry, json_bytes, revision_number
+from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import AUDIENCE_TITLES, NAME_PATTERN, Audience
 
 LATEST_NAME = "latest.json"
@@ -112,6 +113,19 @@ def audience_of(shelf: str) -> Audience:
 def place_of(folder: Path) -> str:
     """A bundle's place beneath the published folder: ``partner/weekly_audience/2026-W41/r1``."""
     return "/".join(folder.parts[-4:])
+
+
+def key_at(folder: Path) -> ReleaseKey:
+    """The release that a bundle's place says it is of."""
+    _, release, period, revision = folder.parts[-4:]
+    return ReleaseKey(release, period, revision_number(revision) or 0)
+
+
+def bundle_folders(published: Path) -> Iterator[Path]:
+    """The folders of all bundles and tombstones on all shelves, in order; hidden ones are drafts."""
+    for folder in sorted(published.glob("*/*/*/r*")):
+        if revision_number(folder.name) and _visible(folder, published):
+            yield folder
 
 
 def editions_of(shelf: Path, product: str = "*") -> tuple[Edition, ...]:

@@ -28,6 +28,7 @@ from pipeline.errors import ConfigurationError, RequestError, StagingError
 from pipeline.periods import Period
 from pipeline.privacy import database
 from pipeline.privacy.chain import EntryKind
+from pipeline.privacy.head import advance
 from pipeline.privacy.ledger import Ledger
 from pipeline.progress import Progress, silent
 from pipeline.rights.access import write_packet
@@ -298,6 +299,7 @@ class _Application:
         note = {"requests": {one.id: one.request.kind.value for one in done}, "periods": sorted(self._periods)}
         day = self._now.astimezone(self._site.zone).date().isoformat()
         Ledger.open(self._workspace.ledger).note(EntryKind.OBEYED, ABOUT, day, note)
+        advance(self._workspace)  # an older ledger would not know whom to leave out
         for outcome, ones in groupby(sorted(done, key=self._outcome), self._outcome):
             self._store.mark_applied([one.id for one in ones], outcome, self._now)
         self._applied += [one.id for one in done]

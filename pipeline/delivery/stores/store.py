@@ -52,6 +52,19 @@ class Store(abc.ABC):
             return {entry["name"].rpartition("/")[2]: int(entry["size"]) for entry in inside}
         return {}
 
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, without hidden ones; none where there is no such folder.
+
+        Raises:
+            DeliveryError: The store cannot be reached or read.
+        """
+        place = self._at(folder)
+        with self._told(folder), contextlib.suppress(FileNotFoundError):
+            found = self._files.ls(place, detail=True)
+            names = {entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "directory"}
+            return sorted(name for name in names if not name.startswith("."))
+        return []
+
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is none.
 

@@ -15,8 +15,8 @@ from pipeline.privacy.ledger import Ledger
 from pipeline.publication.cuts import SHELF_PATTERN
 from pipeline.publication.key_list import Trusted
 from pipeline.publication.key_ring import site_keys
-from pipeline.publication.manifest import MANIFEST_NAME, Manifest, revision_number
-from pipeline.publication.shelf import TOMBSTONE_NAME
+from pipeline.publication.manifest import MANIFEST_NAME, Manifest
+from pipeline.publication.shelf import TOMBSTONE_NAME, bundle_folders, key_at
 from pipeline.release.artefact import PrivateRelease, ReleaseHeader
 from pipeline.review.decisions import Register
 from pipeline.review.reviewers import Reviewers
@@ -120,11 +120,8 @@ class Evidence:
         return tuple(sorted(self._shelved()))
 
     def _shelved(self) -> Iterator[Shelved]:
-        root = self.workspace.published
-        for folder in root.glob("*/*/*/r*"):
-            parts, revision = folder.relative_to(root).parts, revision_number(folder.name)
-            if revision and not any(part.startswith(".") for part in parts):
-                yield Shelved(ReleaseKey(parts[1], parts[2], revision), parts[0], folder)
+        for folder in bundle_folders(self.workspace.published):
+            yield Shelved(key_at(folder), folder.parts[-4], folder)
 
     def release(self, key: ReleaseKey) -> PrivateRelease | None:
         """What was drawn, approved and published under a key; None where the ledger does not hold it."""

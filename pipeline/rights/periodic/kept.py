@@ -6,6 +6,7 @@ import datetime as dt
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from pipeline.errors import LedgerError, SpecificationError
 from pipeline.periods import Period
 from pipeline.privacy.accountant import compose
 from pipeline.privacy.chain import EntryKind
+from pipeline.privacy.head import require_seen
 from pipeline.privacy.reservations import Reservation, in_year
 from pipeline.rights import deadlines
 from pipeline.rights.periodic.evidence import Evidence
@@ -31,7 +33,7 @@ _READABLE_BY_OTHERS, _WRITABLE_BY_OTHERS = 0o077, 0o022
 
 
 def unbroken(evidence: Evidence) -> Looked:
-    """The ledger's chain of hashes holds, and the bytes beside it are those that were recorded."""
+    """The ledger's chain holds and is as long as the site has seen it, and the bytes beside it are as recorded."""
     return Looked(
         len(evidence.ledger.entries(chained=False)),
         tuple(_breaks(evidence)),
@@ -100,10 +102,11 @@ def keys_closed(evidence: Evidence) -> Looked:
 
 
 def _breaks(evidence: Evidence) -> Iterator[Failure]:
-    try:
-        evidence.ledger.entries()
-    except LedgerError as failure:
-        yield Failure.of(failure)
+    for holds in (evidence.ledger.entries, partial(require_seen, evidence.workspace)):
+        try:
+            holds()
+        except LedgerError as failure:
+            yield Failure.of(failure)
     for entry in evidence.entries:
         try:
             if entry.kind is EntryKind.DRAWN:
