@@ -105,14 +105,14 @@ def bring_up_to_date(database: Database) -> None:
             _migrate(connection)
 
 
-def made_as(path: Path, version: str) -> Database:
-    """A new SQLite file with the tables as they were in a version, to be filled and brought up to date.
+def made_as(address: Path | str, version: str) -> Database:
+    """A new database with the tables as they were in a version, to be filled and brought up to date.
 
     Args:
-        path: Where nothing is.
+        address: Where nothing is.
         version: One of ``VERSIONS``.
     """
-    found = at(path)
+    found = at(address)
     with found.writing() as connection:
         _migrate(connection, version)
     return found
