@@ -51,6 +51,8 @@ CHECKS: Final = "checks.json"
 DRAFTS: Final = "drafts"
 PLAN: Final = "plan.json"  # in a folder of drafts: a run of many tasks, which do not hold the lock in between
 LONGEST_RUN: Final = dt.timedelta(hours=24)  # then its drafts are swept like those of a run that was killed
+LAYOUT: Final = 1  # of manifest and tables; another number where a program of before would misread them
+_BY_WHOM: Final = frozenset({"code_version", "layout"})  # what a manifest says of the program, and not of rows
 
 
 class SourceCounts(Document):
@@ -109,12 +111,18 @@ class StagingManifest(Document):
     """Of each table, at least one."""
     run: str = ""
     """The run of many tasks that wrote it."""
+    layout: int = Field(default=LAYOUT, ge=1)
+    """Of manifest and tables."""
     code_version: str = Field(default=__version__)
+    """Of the program that wrote it."""
 
     @property
     def sha256(self) -> str:
-        """Of all that it says: names of files are never used again, so that other rows have another one."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        """Of all that it says of rows: names of files are never used again, so that other rows have another one.
+
+        The same for every version of the program: what was checked before an upgrade is checked after it.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True, exclude=_BY_WHOM).encode()).hexdigest()
 
     @property
     def names(self) -> set[str]:
@@ -203,6 +211,12 @@ def _manifest_of(content: bytes) -> StagingManifest:
             "staging must have a manifest that names its files",
             value="one that cannot be read, or of an earlier version of the program",
             remedy="Ingest the period again.",
+        )
+    if isinstance(layout := told.get("layout", LAYOUT), int) and layout > LAYOUT:
+        raise StagingError(
+            f"staging must be of a layout that this program knows, {LAYOUT} or earlier",
+            value=f"layout {layout}, by version {told.get('code_version', 'unknown')!s:.20}",
+            remedy="Use that version of the program or a later one, or ingest the period again.",
         )
     return documents.parse(told, StagingManifest, StagingError, MANIFEST)
 

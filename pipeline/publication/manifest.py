@@ -24,6 +24,7 @@ from pipeline.vocabulary import UNIT_NAMES, Audience, Population
 MANIFEST_NAME: Final = "manifest.json"
 SIGNATURE_NAME: Final = "manifest.json.minisig"
 SUMS_NAME: Final = "SHA256SUMS"
+MANIFEST_VERSION: Final = 2
 
 TERMS: Final = (
     "For the audience named here and for the stated purpose. Do not try to single out, recognise or contact a "
@@ -220,6 +221,13 @@ class Manifest(Document):
             document = None
         if not isinstance(document, dict):
             raise VerificationError("manifest.json must be a JSON object", remedy="Download it again.")
+        version = document.get("manifest_version")
+        if isinstance(version, int) and version > MANIFEST_VERSION:
+            raise VerificationError(
+                f"a bundle must have a manifest of a version that this program knows, {MANIFEST_VERSION} or earlier",
+                value=f"version {version}",
+                remedy="A later release of the program wrote it: use that one.",
+            )
         return documents.parse(document, cls, VerificationError, MANIFEST_NAME)
 
 
@@ -283,7 +291,7 @@ def manifest_of(
     """The manifest of one bundle."""
     header = view.header
     return Manifest(
-        manifest_version=2,
+        manifest_version=MANIFEST_VERSION,
         identity=identity_of(view),
         population=header.population,
         description=header.description,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipeline.deidentify.staging import load_staging
+from pipeline import __version__
+from pipeline.deidentify.staging import LAYOUT, load_staging, read_checks, write_checks
 from pipeline.errors import StagingError
 from pipeline.people.bounding import require_dimensions
 from pipeline.periods import Period
@@ -53,6 +55,30 @@ def test_staging_of_an_earlier_layout_or_with_a_broken_manifest_must_be_ingested
     with pytest.raises(StagingError, match="Ingest the period again"):
         load_staging(Workspace(tmp_path), Population.VISITORS, WEEK)
     assert (folder / "events.parquet").exists()
+
+
+def test_staging_of_a_later_layout_is_told_from_staging_that_is_broken(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    folder = workspace.staging(Population.VISITORS, WEEK)
+    write_visitors(folder, pd.DataFrame({"person": [pseudonym(1)]}))
+    told = json.loads((folder / "manifest.json").read_bytes())
+    assert (told["layout"], told["code_version"]) == (LAYOUT, __version__)
+    told |= {"layout": LAYOUT + 1, "code_version": "77.0.0", "what_came_later": True}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(StagingError, match=r"got layout 2, by version 77\.0\.0\. Use that version"):
+        load_staging(workspace, Population.VISITORS, WEEK)
+
+
+def test_what_was_checked_before_an_upgrade_is_checked_after_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    folder = workspace.staging(Population.VISITORS, WEEK)
+    write_visitors(folder, pd.DataFrame({"person": [pseudonym(1)]}))
+    write_checks(load_staging(workspace, Population.VISITORS, WEEK), b"verdicts")
+    told = json.loads((folder / "manifest.json").read_bytes())
+    told["code_version"] = "0.0.1"
+    del told["layout"]  # which the first versions did not write
+    (folder / "manifest.json").write_text(json.dumps(told))
+    assert read_checks(load_staging(workspace, Population.VISITORS, WEEK)) == b"verdicts"
 
 
 def test_a_manifest_names_no_file_outside_of_its_period(tmp_path: Path) -> None:

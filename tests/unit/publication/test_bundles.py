@@ -156,6 +156,24 @@ def test_the_same_release_has_the_same_bytes_anywhere(
     assert tree(other.published) == tree(published.published)
 
 
+def test_a_later_version_of_the_program_writes_a_lost_bundle_with_the_bytes_that_it_had(
+    published: Workspace,
+    release: PrivateRelease,
+    verdicts: Verdicts,
+    approved: Approved,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = tree(published.published)
+    told = json.loads((bundle_of(published, Audience.PARTNER) / "manifest.json").read_bytes())
+    assert told["provenance"]["code_version"] == release.header.code_version  # of the program that drew
+    shutil.rmtree(bundle_of(published, Audience.PARTNER))
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in ("pipeline", "expectations") and hasattr(module, "__version__"):
+            monkeypatch.setattr(module, "__version__", "77.0.0")
+    publish_release(published, release, verdicts, approved)
+    assert tree(published.published) == before
+
+
 def test_publishing_again_changes_nothing_and_says_so(
     published: Workspace, release: PrivateRelease, verdicts: Verdicts, approved: Approved
 ) -> None:

@@ -142,6 +142,14 @@ def test_a_signed_manifest_that_is_malformed_is_found(published: Workspace, bund
         verify_bundle(bundle)
 
 
+def test_a_bundle_of_a_later_version_is_told_from_one_that_is_broken(published: Workspace, bundle: Path) -> None:
+    document = json.loads((bundle / "manifest.json").read_bytes())
+    document |= {"manifest_version": 3, "what_came_later": True}
+    sign_as(published, bundle, json.dumps(document).encode(), NOW)
+    with pytest.raises(VerificationError, match=r"knows, 2 or earlier, got version 3\. A later release .* wrote it"):
+        verify_bundle(bundle)
+
+
 @pytest.mark.parametrize("name", ["../countries.csv", "/etc/hostname", "a/b.csv", ".hidden"])
 def test_a_manifest_may_not_point_out_of_its_folder(published: Workspace, bundle: Path, name: str) -> None:
     document = json.loads((bundle / "manifest.json").read_bytes())
