@@ -52,7 +52,7 @@ DRAFTS: Final = "drafts"
 PLAN: Final = "plan.json"  # in a folder of drafts: a run of many tasks, which do not hold the lock in between
 LONGEST_RUN: Final = dt.timedelta(hours=24)  # then its drafts are swept like those of a run that was killed
 LAYOUT: Final = 1  # of manifest and tables; another number where a program of before would misread them
-_BY_WHOM: Final = frozenset({"code_version", "layout"})  # what a manifest says of the program, and not of rows
+_BY_WHOM: Final = {"code_version", "layout"}  # what a manifest says of the program, and not of rows
 
 
 class SourceCounts(Document):
