@@ -78,6 +78,7 @@ def draw(release: str, period: str, progress: Progress = silent, revise: str = "
     key = ledger.revision_for(release, period, revise) if revise else ledger.standing(release, period)
     if ledger.artefact(key) is not None:
         ledger.reserve(key, reservation, cap)  # costs nothing; refuses where the specification has changed since
+        advance(workspace)  # whoever drew it may have been killed before
         return str(key)
     require_unpurged(workspace, ledger, population, when)
     for _ in range(_MOST_ATTEMPTS):

@@ -246,15 +246,15 @@ def _key_file(path: Path) -> bytes:
 
 
 def _with_passphrase(path: Path, content: bytes, passphrase: str) -> bytes:
-    try:
-        opened: bytes = by_passphrase.decrypt(content, passphrase)
-        return opened
-    except pyrage.DecryptError:
-        raise RecoveryError(
-            f"the passphrase must be the one with which {path.name} was made",
-            value="none" if not passphrase else "another one",
-            remedy="Type it, or put it into DEMOGRAPHICS_BACKUP_PASSPHRASE.",
-        ) from None
+    if passphrase:
+        with contextlib.suppress(pyrage.DecryptError):
+            opened: bytes = by_passphrase.decrypt(content, passphrase)
+            return opened
+    raise RecoveryError(
+        f"the passphrase must be the one with which {path.name} was made",
+        value="another one" if passphrase else "none",
+        remedy="Type it, or put it into DEMOGRAPHICS_BACKUP_PASSPHRASE.",
+    )
 
 
 def _in_file(path: Path) -> list[str]:

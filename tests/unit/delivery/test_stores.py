@@ -51,6 +51,12 @@ def test_a_file_that_is_put_is_there_once_and_never_overwritten(store: Store, pl
     assert place.contents() == {"a/b/x.csv": b"one"}
 
 
+def test_folders_are_listed_and_neither_files_nor_hidden_ones(store: Store, place: Place) -> None:
+    for path in ("a/b/x.csv", "c/y.csv", "z.csv", ".d/x.csv"):
+        place.write(path, b"one")
+    assert (store.folders(""), store.folders("a"), store.folders("none")) == (["a", "c"], ["b"], [])
+
+
 def test_a_file_that_changes_is_replaced_and_one_that_goes_is_gone(store: Store, place: Place) -> None:
     for content in (b"one", b"two, longer"):
         store.replace("latest.json", content)
