@@ -37,6 +37,7 @@ NOW: Final = dt.datetime(2026, 12, 1, 3, tzinfo=dt.UTC)
 STANDING, GONE = ReleaseKey("weekly", "2026-W41"), ReleaseKey("weekly", "2026-W40")
 WEEKLY: Final = small(release="weekly", audiences={"partner": ["by_browser", "by_section"]})
 HOME: Final = Terms()
+ROWS: Final = f"ledger/{database.VERSIONS[-1]}/"  # of tables, in a backup
 SOMEBODY: Final = b"erika.mustermann@example.net"
 
 

@@ -22,7 +22,7 @@ from pipeline.recovery import archive, holdings, sealing, tables
 from pipeline.recovery.opening import open_backup
 from pipeline.workspace import LEDGER_VARIABLE, RELEASES_VARIABLE, Workspace
 from tests.full_disks import files_up_to
-from tests.unit.recovery.recovering import NOW, SOMEBODY, Known, copied, rows_of
+from tests.unit.recovery.recovering import NOW, ROWS, SOMEBODY, Known, copied, rows_of
 from tests.unit.rights.asking import CUSTOMER, EMAIL
 
 
@@ -45,8 +45,8 @@ def test_it_holds_what_cannot_be_made_again(known: Known, backup: Path) -> None:
         "site/keys/reviewers/ana.pub",
         "site/published/partner/weekly/2026-W41/r1/manifest.json.minisig",
         "site/published/partner/weekly/2026-W40/r1/WITHDRAWN.json",
-        "ledger/0004/artefacts/000001.jsonl",
-        "ledger/0004/tombstones/000001.jsonl",
+        f"{ROWS}artefacts/000001.jsonl",
+        f"{ROWS}tombstones/000001.jsonl",
     } <= names
 
 
@@ -251,7 +251,7 @@ def test_rows_come_in_pieces_that_fit_into_memory(
 ) -> None:
     monkeypatch.setattr(tables, "_PIECE", 500)
     small = known.backed_up(tmp_path / "small.age")
-    pieces = [name for name in content_of(known, small) if name.startswith("ledger/0004/entries/")]
+    pieces = [name for name in content_of(known, small) if name.startswith(f"{ROWS}entries/")]
     assert len(pieces) > 3
     known.restored(small, tmp_path / "home")
     assert rows_of(tmp_path / "home/ledger.db") == rows_of(known.workspace.ledger)

@@ -13,10 +13,12 @@ import pyrage
 import pytest
 
 from pipeline.errors import LedgerError, RecoveryError
+from pipeline.privacy import database
+from pipeline.publication.signing import read_pair, sign_keys
 from pipeline.recovery import archive, sealing
 from pipeline.recovery.archive import Member
 from pipeline.recovery.sealing import BackupKey, make_key, recipients, seal
-from tests.unit.recovery.recovering import NOW, Known, files_of
+from tests.unit.recovery.recovering import NOW, ROWS, Known, files_of, rows_of
 
 Change = Callable[[list[Member]], list[Member]]
 
@@ -80,9 +82,9 @@ def test_something_that_was_added_is_noticed(known: Known, backup: Path, tmp_pat
 
 
 KINDS = (
-    "ledger/0004/entries/",
-    "ledger/0004/artefacts/",
-    "ledger/0004/recipient_tokens/",
+    f"{ROWS}entries/",
+    f"{ROWS}artefacts/",
+    f"{ROWS}recipient_tokens/",
     "site/site.yaml",
     "site/keys/",
 )
@@ -142,6 +144,27 @@ def test_later_tables_are_told_as_such(known: Known, backup: Path, tmp_path: Pat
     assert "a version that this program knows" in refused(
         known, sealed(known, members, tmp_path / "later.age"), tmp_path / "home"
     )
+
+
+def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(known: Known, backup: Path, tmp_path: Path) -> None:
+    later = ("entitlement_approvals", "recipient_", "downloads", "notices", "webhook_secrets")  # than version 0003
+    kept = {
+        name.replace(ROWS, "ledger/0003/"): content
+        for name, content in members_of(known, backup)
+        if not name.startswith(tuple(f"{ROWS}{table}" for table in later))
+    }
+    told = archive.BackupManifest.from_bytes(kept.pop("backup.json"))
+    del kept["backup.json.minisig"]
+    facts = tuple(archive.facts_of(member) for member in kept.items())
+    manifest = told.model_copy(update={"members": facts, "ledger_version": "0003"})
+    pair = read_pair(known.workspace.signing_keys / "minisign.key")
+    kept["backup.json"] = manifest.to_bytes()
+    kept["backup.json.minisig"] = sign_keys(pair, manifest.to_bytes(), manifest.at, "backup.json")
+    known.restored(sealed(known, list(kept.items()), tmp_path / "earlier.age"), tmp_path / "home")
+    restored, whole = rows_of(tmp_path / "home/ledger.db"), rows_of(known.workspace.ledger)
+    assert restored["alembic_version"] == [(database.VERSIONS[-1],)]
+    assert restored.keys() == whole.keys()
+    assert restored == {name: [] if name.startswith(later) else rows for name, rows in whole.items()}
 
 
 def test_a_key_with_a_passphrase_opens_with_it_alone(known: Known, tmp_path: Path) -> None:
