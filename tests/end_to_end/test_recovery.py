@@ -220,7 +220,9 @@ def test_a_dry_run_and_mistakes_are_told_in_a_line(loss: Loss, tmp_path: Path, m
     ):
         refused = demographics("restore", *words, *into, typed=typed)
         assert (refused.exit_code, said in refused.stderr, "Traceback" in refused.output) == (code, True, False)
-    assert demographics("restore", backup).exit_code == 15  # the home of the site, which is there
+    (tmp_path / "taken" / "published").mkdir(parents=True)
+    (tmp_path / "taken" / "published" / "latest.json").write_text("{}", "utf-8")
+    assert demographics("restore", backup, "--into", str(tmp_path / "taken")).exit_code == 15
     assert demographics("backup").exit_code == 2
 
 
