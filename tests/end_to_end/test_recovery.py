@@ -220,8 +220,8 @@ def test_a_dry_run_and_mistakes_are_told_in_a_line(loss: Loss, tmp_path: Path, m
     ):
         refused = demographics("restore", *words, *into, typed=typed)
         assert (refused.exit_code, said in refused.stderr, "Traceback" in refused.output) == (code, True, False)
-    (tmp_path / "taken" / "published").mkdir(parents=True)
-    (tmp_path / "taken" / "published" / "latest.json").write_text("{}", "utf-8")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "site.yaml").write_text("site: another", "utf-8")
     assert demographics("restore", backup, "--into", str(tmp_path / "taken")).exit_code == 15
     assert demographics("backup").exit_code == 2
 
