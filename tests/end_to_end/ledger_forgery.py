@@ -37,6 +37,17 @@ def opened_up(ledger: Path) -> Iterator[sqlite3.Connection]:
             before.backup(connection)
 
 
+@contextlib.contextmanager
+def unseen(head: Path) -> Iterator[None]:
+    """A site that has never seen its ledger: without the file that says how far it had come; put back afterwards."""
+    content = head.read_bytes()
+    head.unlink()
+    try:
+        yield
+    finally:
+        head.write_bytes(content)
+
+
 def change_artefact(connection: sqlite3.Connection, key: ReleaseKey, old: bytes, new: bytes) -> str:
     """Change the recorded tables of a release; the digest of what they are now."""
     place = [key.release, key.period, key.revision]

@@ -19,7 +19,7 @@ from pipeline.review.decisions import Register
 from pipeline.review.reviewers import Signer, signed
 from pipeline.spec import ReleaseKey
 from pipeline.vocabulary import Audience
-from tests.end_to_end.ledger_forgery import change_artefact, change_draw, opened_up, write_entry
+from tests.end_to_end.ledger_forgery import change_artefact, change_draw, opened_up, unseen, write_entry
 from tests.end_to_end.review_site import AWAIT, DRIVER, PERIOD, ReviewSite, review_airflow, write_review_site
 from tests.end_to_end.rights_site import Ran, until
 from tests.reviewing import reviewer
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.airflow
 RELEASES = ("forced", "marked", "changed", "late", "scheduled")
 NOBODY = "a privacy reviewer must approve a release before it is published"
 UNSIGNED = "a decision holds only with the signature of a reviewer's account"
+OTHER_LEDGER = "the ledger must hold every entry that this site has seen"
 OTHER_BYTES = "an approval holds for exactly the bytes it was given for"
 WITHDRAWN = "a withdrawn release is not approved or published again"
 
@@ -249,8 +250,9 @@ def test_tables_that_are_changed_after_the_approval_are_not_published_and_the_ri
         assert not site.is_published("changed")
         change_draw(connection, key, digest)  # now the ledger agrees with itself
         assert site.ledger.entries()
-        again = site.clear(run, "publish")
-        assert OTHER_BYTES in again.errors["publish"]
+        assert OTHER_LEDGER in site.clear(run, "publish").errors["publish"]
+        with unseen(site.workspace.ledger_head):  # nor does the site's folder say otherwise
+            assert OTHER_BYTES in site.clear(run, "publish").errors["publish"]
         assert not site.is_published("changed")
     right = site.clear(run, "publish")
     assert (right.run.state, right.tasks["publish"]) == ("success", "success"), right.errors

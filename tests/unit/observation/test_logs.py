@@ -25,6 +25,7 @@ def root() -> Iterator[None]:
     """The root logger, as it was."""
     logger = logging.getLogger()
     before, level = list(logger.handlers), logger.level
+    logging.captureWarnings(False)  # where a test of before, or Airflow, left it on, it would not be turned on again
     yield
     logger.handlers[:] = before
     logger.setLevel(level)
