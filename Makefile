@@ -5,12 +5,8 @@ BIN := $(VENV)/bin
 # Written last, so that a half-made environment does not count; older than the lock file, it is made again.
 READY := $(VENV)/.ready
 LOCK := requirements.lock
-PINNED = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
-# All lock files, below a folder; the images' are those of development, without what only that needs.
-pins = $(PINNED) pyproject.toml --extra dev --output-file $(1)/$(LOCK) \
-	&& $(PINNED) pyproject.toml --extra accounts --extra connect --extra observation --no-annotate \
-		--constraints $(1)/$(LOCK) --output-file $(1)/docker/requirements.lock \
-	&& echo pyspark | $(PINNED) - --no-annotate --constraints $(1)/$(LOCK) --output-file $(1)/docker/spark.lock
+PINS = $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
 
 # Own sources count where they are named on the command line, not where the shell happens to have such a variable.
 ifeq ($(origin LOGS),command line)
@@ -36,16 +32,14 @@ run: $(READY) ## From sources to signed bundles, in a real Airflow under .run/
 test: $(READY) ## Run the tests
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-check: $(READY) ## Style, types, import contracts, and whether the lock files are up to date
+check: $(READY) ## Style, types, import contracts, and whether the lock file is up to date
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@echo "$(PINNED)"
-	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && mkdir "$$new/docker" && cp $(LOCK) "$$new" \
-		&& cp docker/*.lock "$$new/docker" && $(call pins,"$$new") \
-		&& for lock in $(LOCK) docker/requirements.lock docker/spark.lock; do diff $$lock "$$new/$$lock" \
-			|| { echo "$$lock is not what pyproject.toml asks for: make lock"; exit 1; }; done
+	@echo "$(PINS)"
+	@new=$$(mktemp -d) && trap 'rm -rf "$$new"' EXIT && cp $(LOCK) "$$new" && $(PINS) --output-file "$$new/$(LOCK)" \
+		&& { diff $(LOCK) "$$new/$(LOCK)" || { echo "$(LOCK) is not what pyproject.toml asks for: make lock"; exit 1; }; }
 
 bench: $(READY) ## Measure all, or BENCH="ledger portal", each figure beside something else, into docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -53,8 +47,8 @@ bench: $(READY) ## Measure all, or BENCH="ledger portal", each figure beside som
 fuzz: $(READY) ## Read a million spoiled lines of every log format, guided by coverage
 	$(BIN)/python tests/fuzz/fuzz_log_lines.py
 
-lock: $(READY) ## Bring the lock files up to date with pyproject.toml; versions that fit stay
-	$(call pins,.)
+lock: $(READY) ## Bring the lock file up to date with pyproject.toml; versions that fit stay
+	$(PINS) --output-file $(LOCK)
 
 clean: ## Remove the environment, caches, and .run with every site and ledger in it
 	rm -rf $(VENV) .run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
