@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 import opentelemetry.metrics
 from airflow.sdk.configuration import conf
@@ -24,6 +24,8 @@ from pipeline.vocabulary import Population
 _WATCHING: Final = frozenset({"deliver_everything", "watch_requests"})  # these run by the clock, and often
 _PATIENCE: Final = 5_000  # milliseconds
 _SWITCHES: Final = ("statsd_on", "statsd_datadog_enabled", "otel_on")
+
+_About = TypeVar("_About")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -43,10 +45,10 @@ def failed(stage: str, failure: BaseException) -> None:
     _told(_of_failure, stage, failure)
 
 
-def _told(samples: object, stage: str, about: object) -> None:
+def _told(samples: Callable[[str, _About], Iterable[Sample]], stage: str, about: _About) -> None:
     try:
         if any(conf.getboolean("metrics", switch, fallback=False) for switch in _SWITCHES):
-            for sample in samples(stage, about):  # type: ignore[operator]
+            for sample in samples(stage, about):
                 _tell(sample)
             _send()
     except Exception as failure:  # noqa: BLE001 - a number that is missing is no reason to stop

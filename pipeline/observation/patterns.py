@@ -15,8 +15,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pipeline.errors import DemographicsError
+from pipeline.workspace import PORTAL_VARIABLE
 
-PORTAL_VARIABLE: Final = "DEMOGRAPHICS_PORTAL_URL"
 # Whose pages messages of libraries lead to; the portal's own and those of this machine are kept beside them.
 _MANUALS: Final = frozenset(
     {"airflow.apache.org", "docs.python.org", "docs.pydantic.dev", "errors.pydantic.dev", "sqlalche.me"}

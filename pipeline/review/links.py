@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pipeline.errors import ConfigurationError
 from pipeline.spec import ReleaseKey
+from pipeline.workspace import PORTAL_VARIABLE
 
-PORTAL_VARIABLE: Final = "DEMOGRAPHICS_PORTAL_URL"
 _ON_THIS_MACHINE: Final = "http://127.0.0.1:8600"
 
 

@@ -56,21 +56,8 @@ PLANTED = (
     LOGIN,
 )
 # Those that have a form by which they are known.
-SHAPED = (
-    EMAIL,
-    PHONE,
-    TOKEN,
-    CARD,
-    IBAN,
-    ADDRESS_V4,
-    ADDRESS_V6,
-    FORWARDED,
-    PROXY,
-    AGENT,
-    LONG_AGENT,
-    REFERRER,
-    SESSION,
-)
+_SHAPELESS = {NAME, PATH, COOKIE, CUSTOMER, REFERENCE, LOGIN}
+SHAPED = tuple(text for text in PLANTED if text not in _SHAPELESS)
 FRAGMENTS = (
     "quagmire",
     "PlantedAgent",

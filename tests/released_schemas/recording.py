@@ -19,7 +19,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pipeline.privacy.chain import Entry
 from pipeline.privacy.ledger import Ledger
 from pipeline.spec import ReleaseKey
 from pipeline.workspace import Workspace
@@ -113,10 +112,6 @@ def _reviewers(workspace: Workspace) -> dict[str, Any]:
         "reviewer_events": [[event.account, str(event.what)] for event in accounts.events()],
         "waiting": [str(key) for key in register.waiting()],
     }
-
-
-def _decided(decisions: tuple[Entry, ...]) -> list[list[str]]:
-    return [[str(one.kind), one.payload["reviewer"]] for one in decisions]
 
 
 def _recipients(workspace: Workspace) -> dict[str, Any]:
