@@ -219,7 +219,8 @@ def test_changes_are_those_between_the_two_editions(visited: DeliveredSite, acme
         ratios = [number(part) for part in re.findall(r"[+-][\d,.]+", percent)]
         assert ratios == pytest.approx([record[one] for one in ("percent", "percent_lo", "percent_hi")], abs=0.051)
         assert record["verdict"] in verdict
-    assert page.index('<th scope="row">all</th>') < page.index('<th scope="row">all other</th>')
+    if ("all other",) in comparable:  # where the noise left one in both editions
+        assert page.index('<th scope="row">all</th>') < page.index('<th scope="row">all other</th>')
 
 
 def test_what_there_is_to_compare_with_is_said(acme: Browser) -> None:
