@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pipeline import __version__
+from pipeline.cli_config import config
 from pipeline.cli_console import bar, reported
 from pipeline.cli_entitlements import deliver, entitlements
 from pipeline.cli_keys import keys
@@ -46,9 +47,10 @@ PERIOD = click.option("--period", required=True, help="Day 2026-10-05, ISO week 
 def main(home: Path | None, releases: Path | None) -> None:
     """Aggregated demographics, exported under k-anonymity and differential privacy."""
     with reported():
-        from pipeline.observation.logs import configure
+        from pipeline.observation.logs import LogSettings, configure
 
-        configure()
+        told = click.get_current_context().invoked_subcommand == config.name  # of the log's settings, too, at once
+        configure(LogSettings.model_construct() if told else None)
     os.environ[HOME_VARIABLE] = str((home or SAMPLE_HOME).resolve())
     own = Path(os.environ[HOME_VARIABLE]) / "releases"
     os.environ[RELEASES_VARIABLE] = str(
@@ -255,7 +257,7 @@ def verify(bundle: Path, key: str | None, keys: Path | None) -> None:
 @main.command()
 @click.option("--write/--check", default=False, help="Write the files, or only compare them [--check].")
 def reference(*, write: bool) -> None:
-    """Compare docs/specification.md and the JSON Schemas with the program, or write them anew."""
+    """Compare docs/specification.md, docs/settings.md and the JSON Schemas with the program, or write them anew."""
     from pipeline.reference import check_reference, write_reference
 
     with reported() as console:
@@ -277,7 +279,7 @@ def _report(key: ReleaseKey) -> Path:
 
 for command in (
     *(subject, review, reviewer, entitlements, deliver, recipient, downloads, notices, keys, portal, metrics),
-    *(backup, restore),
+    *(backup, restore, config),
 ):
     main.add_command(command)
 

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
             return cls.model_validate({name: value for name, value in given.items() if value is not None})
         except ValidationError as failure:
             problems = "; ".join(
-                ": ".join(part for part in (".".join(map(str, item["loc"])), _words(item["msg"])) if part)
+                ": ".join(part for part in (".".join(map(str, item["loc"])), words_of(item["msg"])) if part)
                 for item in failure.errors()
             )
             raise ConfigurationError(
@@ -39,5 +39,6 @@ class Settings(BaseSettings):
             ) from None
 
 
-def _words(message: str) -> str:
+def words_of(message: str) -> str:
+    """What a rule of ours says, without what pydantic puts before it."""
     return message.removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""What editors and people look up: JSON Schemas of the YAML files, and a page about them.
+"""What editors and people look up: JSON Schemas of the YAML files, a page about them, and one about settings.
 
 Everything here is made from the models, so that it cannot say anything else than the program does. The files are
 committed; a test and ``demographics reference`` tell when one is out of date.
@@ -17,6 +17,7 @@ from pipeline.reference.schemas import (
     schema_text,
     site_schema,
 )
+from pipeline.reference.settings_page import settings_page
 
 COMMAND = "demographics reference --write"
 
@@ -28,6 +29,7 @@ def reference_files() -> dict[str, str]:
         "schema/policy.schema.json": schema_text(policy_schema()),
         "schema/release.schema.json": schema_text(release_schema()),
         "schema/site.schema.json": schema_text(site_schema()),
+        "settings.md": settings_page(),
         "specification.md": specification_page(),
     }
 

@@ -40,6 +40,7 @@ FILES = [
     "schema/policy.schema.json",
     "schema/release.schema.json",
     "schema/site.schema.json",
+    "settings.md",
     "specification.md",
 ]
 RELEASES = sorted((cli.PROJECT / "dags" / "releases").glob("*.yaml"))
