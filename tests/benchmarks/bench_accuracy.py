@@ -88,7 +88,7 @@ def figures(small: bool) -> Iterator[Figure | LeftOut]:
                     try:
                         theirs[peer.name] = released(staging / EVENTS, *comparison.options)
                     except (CannotRunError, TooLongError) as failure:
-                        yield LeftOut(peer.name, f"{comparison.name}: {failure}")
+                        yield LeftOut(peer.name, f"{comparison.name}: {str(failure).splitlines()[-1]}")
             yield from compared(comparison.name, mine, theirs, truth)
 
 
