@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -23,14 +24,18 @@ def config() -> None:
 def show(*, everything: bool) -> None:
     """Show the settings that are set, and where each comes from; secrets are never shown."""
     with reported() as console:
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        from pipeline.flow_settings import all_settings
+        from pipeline.flow_settings import all_settings, problems
 
-        table = Table("setting", "value", "from", box=None, pad_edge=False)
+        # A password in the wrong variable breaks its rule, or one that several settings share.
+        broken = [one.where for one in problems(_workspace())]
+        table = Table("setting", Column("value", overflow="fold"), "from", box=None, pad_edge=False)
         for setting in all_settings():
             if everything or setting.is_set:
-                table.add_row(setting.name, setting.value, "environment" if setting.is_set else "default")
+                hides = setting.is_set and not setting.hidden and any(fnmatchcase(setting.name, one) for one in broken)
+                value = "set, breaks a rule" if hides else setting.value
+                table.add_row(setting.name, value, "environment" if setting.is_set else "default")
         console.print(table, markup=False)
 
 
@@ -43,7 +48,7 @@ def check() -> None:
     with reported() as console:
         from pipeline.flow_settings import all_settings, problems
 
-        found = problems(Workspace(Path(os.environ[HOME_VARIABLE])))
+        found = problems(_workspace())
         for one in found:
             console.print(f"{one.where}: {one.rule}\n  {one.remedy}", markup=False, highlight=False)
         if not found:
@@ -52,3 +57,8 @@ def check() -> None:
     if found:
         click.echo(f"{len(found)} problem{'s' if len(found) > 1 else ''}.", err=True)
         sys.exit(ConfigurationError.exit_code)
+
+
+def _workspace() -> Workspace:
+    """The site's, which need not be there."""
+    return Workspace(Path(os.environ[HOME_VARIABLE]))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, get_args
 
@@ -199,10 +200,18 @@ def _of_section(section: type[Settings]) -> Iterator[Problem]:
         return
     for name, field in section.model_fields.items():
         path = getattr(found, name)
-        if Path in (field.annotation, *get_args(field.annotation)) and path and not path.exists():
+        if Path in (field.annotation, *get_args(field.annotation)) and path and not _is_there(path):
+            # The place is not told: it may be a password or a key that was put there by mistake.
             yield Problem(
-                _variable(section, name), "the place that it names must be there", f"Make {path}, or name another."
+                _variable(section, name), "the place that it names must be there", "Make it, or name another."
             )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # longer than any name may be
+        return False
 
 
 def _broken(section: type[Settings], place: list[str], rule: str) -> Problem:
@@ -229,10 +238,8 @@ def _of_files(workspace: Workspace) -> Iterator[Problem]:
     if not paths:
         yield Problem(str(workspace.releases), "it must hold at least one specification", "Write one, or name another.")
     for path in paths:
-        read = list(_attempted(str(path), lambda path=path: load_specification(path)))  # type: ignore[misc]
-        yield from read
-        if not (read or broken):
-            yield from _attempted(str(path), lambda path=path: _bound(workspace, path))  # type: ignore[misc]
+        step = partial(load_specification, path) if broken else partial(_bound, workspace, path)
+        yield from _attempted(str(path), step)
 
 
 def _bound(workspace: Workspace, path: Path) -> None:
